@@ -60,9 +60,14 @@ def final_report(
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
     shares = mix(trainer, prepared, watch)
-    prepared, calibration = calibrated(trainer, prepared)
+    prepared, calibration, known = calibrated(trainer, prepared)
     task = prepared.task
-    answers = {name: outputs(trainer.model, task, rows, device=trainer.device) for name, rows in scored.items()}
+    answers = {
+        name: known
+        if name == "dev" and known is not None
+        else outputs(trainer.model, task, rows, device=trainer.device)
+        for name, rows in scored.items()
+    }
     last = list(scored)[-1]
     full = trainer.settings.training.report == "full"
     beside = compared(task, prepared.splits["train"], scored) if full else Compared({}, ())
@@ -121,31 +126,32 @@ def _curves(task: Task, said: Sequence[Any], examples: Sequence[Any]) -> tuple[C
     return task.charts(said, examples) if isinstance(task, DrawsCharts) else ()
 
 
-def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str, str]]:
-    """The task with probabilities that fit dev, and a fact that says what came of it; as it was where it has none."""
+def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str, str], Sequence[Any] | None]:
+    """The task with probabilities that fit dev, and a fact that says what came of it; as it was where it has none.
+
+    With its outputs of dev, where these are known by then.
+    """
     task, dev = prepared.task, prepared.splits["dev"]
     if isinstance(task, Conforms):
         fitted = task.conformed(outputs(trainer.model, task, dev, device=trainer.device), dev)
-        return replace(prepared, task=fitted), {"intervals": fitted.conformal} if fitted.conformal else {}
+        return replace(prepared, task=fitted), {"intervals": fitted.conformal} if fitted.conformal else {}, None
     if isinstance(task, FitsThreshold):
         if not task.tunes:
-            return prepared, {}
+            return prepared, {}, None
         tuned = task.thresholded(outputs(trainer.model, task, dev, device=trainer.device), dev)
-        return replace(prepared, task=tuned), {"threshold": tuned.fitted}
+        return replace(prepared, task=tuned), {"threshold": tuned.fitted}, None
     if not isinstance(task, Calibrates):
-        return prepared, {}
+        return prepared, {}, None
     said = outputs(trainer.model, task, dev, device=trainer.device)
     fitted = task.calibrated(said, dev)
     if fitted.temperature == 1.0:
-        return prepared, {}
-    before, after = (
-        {s.name: s.value for s in task.score(rows, dev, "dev")}
-        for rows in (said, outputs(trainer.model, fitted, dev, device=trainer.device))
-    )
+        return prepared, {}, said
+    fits = outputs(trainer.model, fitted, dev, device=trainer.device)
+    before, after = ({s.name: s.value for s in task.score(rows, dev, "dev")} for rows in (said, fits))
     names = {"log_loss": "log loss", "calibration_error": "calibration error"}
     changes = [f"{word} {before[name]:.4g} to {after[name]:.4g}" for name, word in names.items() if name in before]
     sentence = f"temperature {fitted.temperature:.4g}, fitted on {len(dev):,} dev rows: {', '.join(changes)}"
-    return replace(prepared, task=fitted), {"calibration": sentence}
+    return replace(prepared, task=fitted), {"calibration": sentence}, fits
 
 
 def _take_best(trainer: Trainer, checkpoints: Checkpoints, folder: RunFolder) -> None:

@@ -78,8 +78,8 @@ class Settings:
         return self.resolved.tree
 
     def outline(self, sizes: Sizes) -> torch.nn.Module:
-        """The model without memory for its numbers."""
-        return _outline(self.resolved, sizes)
+        """The model without memory for its numbers, to look at: whoever asks again has the same one."""
+        return _outline(self.resolved, tuple(sizes.items()))
 
     def model(self, sizes: Sizes) -> torch.nn.Module:
         """A model for data of these sizes, its weights drawn from the seed.
@@ -235,17 +235,20 @@ def _model_of(tree: Mapping[str, Any]) -> object:
     return given.get("name") if isinstance(given, Mapping) else given
 
 
-def _outline(resolved: Resolved, sizes: Sizes) -> torch.nn.Module:
-    """The model without memory for its numbers. Options that cannot take effect together show when it is built."""
+@lru_cache(maxsize=8)
+def _outline(resolved: Resolved, sizes: tuple[tuple[str, int], ...]) -> torch.nn.Module:
+    """The model without memory for its numbers. Options that cannot take effect together show when it is built.
+
+    Remembered, as a verb asks for it before its checks, before it reads weights, and before its model.
+    """
     with torch.device("meta"):
-        model: torch.nn.Module = build(resolved.section("model"), MODELS, sizes)
+        model: torch.nn.Module = build(resolved.section("model"), MODELS, dict(sizes))
     return model
 
 
-@lru_cache(maxsize=8)
 def _gib(resolved: Resolved, sizes: tuple[tuple[str, int], ...]) -> float:
-    """What the numbers of the model take. Remembered, as a verb asks for it before its checks, and before its model."""
-    outline = _outline(resolved, dict(sizes))
+    """What the numbers of the model take."""
+    outline = _outline(resolved, sizes)
     # Buffers too: the table of one-hot rows is not in the state, and of a large vocabulary takes more than the rest.
     return sum(t.numel() * t.element_size() for t in chain(outline.parameters(), outline.buffers())) / 2**30
 

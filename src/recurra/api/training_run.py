@@ -72,7 +72,7 @@ def start(folder: RunFolder, settings: Settings, device: torch.device, watch: Ca
     try:
         if ranks.number == 0:
             describe(folder, settings)
-        return _course(folder, settings, device, watch, None, ranks)
+        return _course(folder, settings, device, watch, None, ranks, described=True)
     except RecurraError:
         if ranks.number == 0:
             forget(folder)
@@ -105,8 +105,13 @@ def _course(
     found: Found | None,
     ranks: Ranks,
     changed: Sequence[Change] = (),
+    *,
+    described: bool = False,
 ) -> TrainingRun:
-    """Read the data and build what learns. Only when nothing is refused any more is something written."""
+    """Read the data and build what learns. Only when nothing is refused any more is something written.
+
+    described: whether the folder has the config as it is here
+    """
     prepared = prepare(settings, watch, exchange=ranks if ranks.size > 1 else None)
     select = selected(settings, prepared, watch)
     possible = prepared.task.possible_scores(prepared.splits["dev"])
@@ -124,7 +129,7 @@ def _course(
     if ranks.number:
         return TrainingRun(prepared, trainer, Unwritten(), Unwritten(), select, folder, floor)
     _say_choices(trainer, settings, select, device, watch)
-    if changed or not found:
+    if changed or not (found or described):
         write_config(folder, settings)
     if not folder.weights.is_file():  # those of an end before belong to the temperature that stands there
         write_task(folder, prepared.task, prepared.fingerprint)

@@ -28,7 +28,7 @@ def roc_auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     positive: (N,) with both values      score: (N,)      Source: Hanley & McNeil 1982, Radiology 143(1).
     """
     at_or_above, hits_at_or_above = _thresholds(positive, score)
-    hits, misses = np.r_[0, hits_at_or_above], np.r_[0, at_or_above - hits_at_or_above]
+    hits, misses = (np.concatenate(([0], counts)) for counts in (hits_at_or_above, at_or_above - hits_at_or_above))
     area = np.sum(np.diff(misses) * (hits[1:] + hits[:-1])) / 2
     return float(area / (hits[-1] * misses[-1]))
 
@@ -45,5 +45,5 @@ def average_precision(positive: NDArray[np.bool_], score: NDArray[np.float64]) -
 def _thresholds(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """For each distinct score, from high to low: rows at or above it, and how many of them are positive."""
     order = np.argsort(-score, kind="stable")
-    last = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]  # ties share one threshold
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)  # ties share one threshold
     return last + 1, np.cumsum(positive[order], dtype=np.int64)[last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from html import escape
 
 VOID = {"meta", "img"}  # SVG has no void elements: an unclosed <line> would swallow what follows
@@ -15,12 +16,15 @@ class Markup(str):
 
 def safe(text: object) -> Markup:
     """Escape for element content and quoted attributes; Markup stays as it is. Lone surrogates become '?'."""
-    return text if isinstance(text, Markup) else Markup(escape(str(text).encode("utf-8", "replace").decode("utf-8")))
+    if isinstance(text, Markup):
+        return text
+    plain = str(text)
+    return Markup(escape(plain if plain.isascii() else plain.encode("utf-8", "replace").decode("utf-8")))
 
 
 def join(*parts: object) -> Markup:
     """The parts one after the other, escaped."""
-    return Markup("".join(safe(part) for part in parts))
+    return Markup("".join([safe(part) for part in parts]))
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
@@ -28,8 +32,13 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
 
     An attribute that is None is left out; one that is True stands alone.
     """
-    words = "".join(_attribute(key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items())
+    words = "".join([_attribute(_word(key), value) for key, value in attributes.items()])
     return Markup(f"<{name}{words}>") if name in VOID else Markup(f"<{name}{words}>{join(*children)}</{name}>")
+
+
+@cache
+def _word(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
 
 
 def _attribute(name: str, value: object) -> str:
