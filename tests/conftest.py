@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -67,8 +69,16 @@ def _nobody_waits_for_the_disk() -> Iterator[None]:
 
     What is to be on the disk must still be an open file. Tests of what is done in which order put their own in place.
     """
+    connect = sqlite3.dbapi2.connect
+
+    def connected(*words: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*words, **options)
+        connection.execute("pragma synchronous = off").close()
+        return connection
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: [os.fstat(handle)].clear())
+        patch.setattr(sqlite3.dbapi2, "connect", connected)  # of the studies of searches, which commit at every turn
         yield
 
 
