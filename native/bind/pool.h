@@ -41,11 +41,10 @@ public:
                 return found.at;
             }
         }
-        *got = bytes < HUGE_PAGE ? rounded(bytes, PAGE) : rounded(bytes, HUGE_PAGE);
-        return fresh(*got);
+        return take_exactly(bytes, got);
     }
 
-    // Memory that stays for long: no more than asked for.
+    // Memory that stays for long: no more than asked for. What is left after the last whole huge page is in small ones.
     char* take_exactly(std::size_t bytes, std::size_t* got) {
         *got = rounded(bytes, PAGE);
         return fresh(*got);

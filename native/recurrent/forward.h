@@ -14,9 +14,8 @@ struct Tape {
         const Sizes s(job);
         for (int k = 0; k < f.num_areas; ++k) {
             const Area& a = f.areas[k];
-            const bool taped = a.kind == Area::KEEP || a.kind == Area::ARGUMENT;
-            const long rows = taped && job.training ? num_tokens(job) : job.N;
-            area[k] = taped || a.kind == Area::SCRATCH ? bump.floats(rows * area_stride(s, a)) : nullptr;
+            const bool other = a.kind == Area::IN || a.kind == Area::OUT || a.kind == Area::SLOT || a.kind == Area::PARAMETER;
+            area[k] = other ? nullptr : bump.floats((is_taped(job, a) ? num_tokens(job) : job.N) * area_stride(s, a));
         }
     }
 };
@@ -104,7 +103,7 @@ struct ForwardMemory {
 inline long forward_bytes(const Job& job) {
     Bump bump(nullptr);
     ForwardMemory memory(job, bump);
-    Tape tape(job, bump);  // without training, the tape is one row of scratch for each row of the batch
+    if (!job.training) Tape tape(job, bump);  // one row of scratch for each row of the batch
     return bump.used();
 }
 
@@ -234,8 +233,8 @@ private:
                     step_.block.stride[k] = 0;
                     break;
                 default: {
-                    const bool by_token = job_.training && a.kind != Area::SCRATCH;
-                    step_.block.area[k] = tape_.area[k] + ((by_token ? job_.token[t] : 0) + share_.r0) * step_.block.stride[k];
+                    const long first = is_taped(job_, a) ? job_.token[t] : 0;
+                    step_.block.area[k] = tape_.area[k] + (first + share_.r0) * step_.block.stride[k];
                 }
             }
         }
@@ -284,6 +283,7 @@ private:
             const float z = job_.zone[i];
             if (!job_.zone_mask[i] && z == 0.0f) continue;
             any = true;
+            if (i == 0) keep_new(rows);
             for (long r = 0; r < rows; ++r) {
                 const float* old = state(now_, i) + r * row;
                 float* made = state(1 - now_, i) + r * row;
@@ -294,6 +294,15 @@ private:
             }
         }
         if (any) share_.meet();
+    }
+
+    // The first state as the stages made it, where the gradient needs that.
+    void keep_new(long rows) {
+        const Width w = plan_.state_width[0];
+        const long row = plain_stride(sizes_, w), from = share_.from(w), count = share_.u1[w] * VL - from;
+        for (int k = 0; k < plan_.forward.num_areas && job_.training; ++k)
+            for (long r = 0; r < rows && count > 0 && plan_.forward.areas[k].kind == Area::NEW; ++r)
+                std::memcpy(step_.block.area[k] + r * step_.block.stride[k] + from, state(1 - now_, 0) + r * row + from, count * 4);
     }
 
     void write_output(long t, long rows) {

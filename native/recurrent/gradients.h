@@ -1,6 +1,6 @@
 // Gradients to the parameters, from the deltas of all tokens.
 //
-// Every number is one chain of additions over the tokens in order; threads divide the numbers, never a chain.
+// Every number is one chain of additions over the tokens, in the order of their deltas; threads divide the numbers, never a chain.
 #pragma once
 
 #include "backward.h"
@@ -59,22 +59,28 @@ public:
         for (int k = 0; k < plan_.num_flows; ++k) packer_[k] = packer(k);
     }
 
-    void run() {
-        clear_flows();
-        if (num_tokens(job_) <= FEW_TOKENS) return run_few(num_tokens(job_));
-        long t = 0;
-        for (long token = 0; token == 0 || token < num_tokens(job_); token += TOKENS_AT_ONCE) {  // of no token, zeros
-            const long left = num_tokens(job_) - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
+    void begin() { clear_flows(); }
+
+    // Adds the deltas that are there, of which the first is of the token at a place.
+    void add(Place place, long deltas) {
+        deltas_ = deltas;
+        if (num_tokens(job_) <= FEW_TOKENS) return run_few(place, deltas);
+        for (long token = 0; begins_ || token < deltas; token += TOKENS_AT_ONCE, begins_ = false) {  // of no token, zeros
+            const long left = deltas - token, count = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
             for (int k = 0; k < plan_.num_outers; ++k)
-                if (wanted(k)) pack_right(k, t, token, count);
+                if (wanted(k)) pack_right(k, place, count);
+            place.skip(job_, count);
             for (int k = 0; k < plan_.num_outers; ++k)
                 if (leader(k) == k)
                     for (long g = first(k); g < groups(k); g += threads_) add_blocks(k, begin(k, g), begin(k, g + 1), token, count);
             for (int k = 0; k < plan_.num_flows; ++k)
                 if (packer_[k] < 0) add_flow(plan_.flows[k], g_.flows[k], token, count);
-            while (t + 1 < job_.T && job_.token[t + 1] <= token + count) ++t;
         }
-        for (int k = 0; k < plan_.num_outers; ++k)
+    }
+
+    // After all deltas.
+    void write() {
+        for (int k = 0; k < plan_.num_outers && num_tokens(job_) > FEW_TOKENS; ++k)
             if (wanted(k)) write_outer(k);
         for (int k = 0; k < plan_.num_flows; ++k) write_flow(k);
     }
@@ -88,11 +94,13 @@ private:
     const Sizes sizes_;
     const int thread_, threads_;
     int packer_[64];  // by flow
+    bool begins_ = true;
+    long deltas_ = 0;  // that are there now
 
     // Of a few tokens, each number is written once, to where it belongs.
-    void run_few(long count) {
+    void run_few(const Place& place, long count) {
         for (int k = 0; k < plan_.num_outers; ++k) {
-            if (wanted(k)) pack_right(k, 0, 0, count);
+            if (wanted(k)) pack_right(k, place, count);
             const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
             const float* deltas = m_.area[plan_.outers[k].area] + plan_.outers[k].first * VL;
             for (long g = first(k); g < groups(leader(k)); g += threads_)
@@ -101,10 +109,8 @@ private:
                     if (wanted(k)) write_few(k, u, deltas + u * block, row, count);
                 }
         }
-        for (int k = 0; k < plan_.num_flows; ++k) {
+        for (int k = 0; k < plan_.num_flows; ++k)
             if (packer_[k] < 0) add_flow(plan_.flows[k], g_.flows[k], 0, count);
-            write_flow(k);
-        }
     }
 
     void write_few(int k, long u, const float* deltas, long row, long count) {
@@ -178,27 +184,23 @@ private:
             for_blocks(k, [&](long u) { store(g_.flows[k] + u * VL, V{}); });
     }
 
-    // What token (t, place r) was multiplied with: the input, the state before, or a value from the tape.
-    const float* argument(const Outer& o, long t, long token) const {
-        const int row = job_.rank[token - job_.token[t]];
-        if (o.argument == INPUT) return job_.x + (t * job_.N + row) * job_.I;
+    // What a token was multiplied with: the input, the state before, or a value from the tape.
+    const float* argument(const Outer& o, const Place& at) const {
+        if (o.argument == INPUT) return job_.x + (at.t * job_.N + job_.rank[at.r]) * job_.I;
         if (o.argument != FIRST_STATE)
-            return tape_.area[o.argument] + token * area_stride(sizes_, plan_.forward.areas[o.argument]);
-        const long width = sizes_.units(plan_.state_width[0]), before = job_.reverse ? t + 1 : t - 1;
-        const bool begins = before < 0 || before >= job_.T || token - job_.token[t] >= job_.active[before];
-        return begins ? job_.states[0] + row * width : job_.output + (before * job_.N + row) * width;
+            return tape_.area[o.argument] + at.token(job_) * area_stride(sizes_, plan_.forward.areas[o.argument]);
+        return state_before(job_, sizes_.units(plan_.state_width[0]), at);
     }
 
-    void pack_right(int k, long t, long token, long count) {
+    void pack_right(int k, Place at, long count) {
         const Outer& o = plan_.outers[k];
         const long width = weight_depth(job_, o.weight), columns = g_.columns(job_, k);
         // Values from the tape are masked already; the state before is not.
         const bool masked = job_.mask && o.weight == 1 && o.argument == FIRST_STATE;
         const float *from[TOKENS_AT_ONCE], *mask[TOKENS_AT_ONCE];
-        for (long i = 0; i < count; ++i, ++token) {
-            while (job_.token[t + 1] <= token) ++t;
-            from[i] = argument(o, t, token);
-            mask[i] = masked ? job_.mask + job_.rank[token - job_.token[t]] * width : nullptr;
+        for (long i = 0; i < count; ++i, at.next(job_)) {
+            from[i] = argument(o, at);
+            mask[i] = masked ? job_.mask + job_.rank[at.r] * width : nullptr;
         }
         // Panel by panel: written token by token, all panels would lie in the same sets of the cache.
         float* to = g_.right[thread_][k];
@@ -228,10 +230,10 @@ private:
         const Outer& o = plan_.outers[k];
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         const float* deltas = m_.area[o.area] + token * row + o.first * VL;
-        pack_left(k, u0, u1, deltas + u0 * block, row, count, token == 0);
+        pack_left(k, u0, u1, deltas + u0 * block, row, count, begins_);
         Ahead next = deltas_after(k, u0, u1, token, count);
         for (int j = k; j < plan_.num_outers; ++j)
-            if (leader(j) == k && wanted(j) && !narrow(j)) add_panels(j, u0, u1, token == 0, count, next);
+            if (leader(j) == k && wanted(j) && !narrow(j)) add_panels(j, u0, u1, begins_, count, next);
     }
 
     // The deltas of the blocks that follow, or of the first ones of the next tokens.
@@ -239,7 +241,7 @@ private:
         const long tiles = RowTiles((u - u0) * height(k)).count * panels_of(k);
         const long row = area_stride(sizes_, area(k)), block = area(k).count * VL;
         if (u == blocks(k)) u = 0, token += count;
-        const long left = num_tokens(job_) - token, rows = left < count ? left : count, size = blocks(k) - u;
+        const long left = deltas_ - token, rows = left < count ? left : count, size = blocks(k) - u;
         const long most = GradientMemory::most_blocks(plan_.outers[k]);
         return {m_.area[plan_.outers[k].area] + token * row + u * block, row, (size < most ? size : most) * block, rows, tiles};
     }
@@ -474,11 +476,20 @@ inline void backward(const Job& job) {
         if (thread == 0) pack_vectors(job, memory.parameters);
         barrier.wait();
         const Share share = share_of(job, plan.backward, thread, threads, &barrier);
-        Backward(job, memory, tape, share, memory.inputs[thread]).run();
-        barrier.wait();
         if (job.d_x) clear_padding(job, thread, threads);
-        if (job.d_x && !by_step(job, share)) input_gradient(job, memory, thread, threads);
-        WeightGradients(job, memory, gradients, tape, thread, threads).run();
+        Backward back(job, memory, tape, share, memory.inputs[thread]);
+        WeightGradients sums(job, memory, gradients, tape, thread, threads);
+        back.begin();
+        sums.begin();
+        do {
+            const Place place = back.place();
+            const long deltas = back.run();
+            barrier.wait();
+            if (job.d_x && !by_step(job, share)) input_gradient(job, memory, place, deltas, thread, threads);
+            sums.add(place, deltas);
+            if (!back.is_done()) barrier.wait();  // for all to have read the deltas, before others take their place
+        } while (!back.is_done());
+        sums.write();
     });
 }
 

@@ -6,7 +6,7 @@
 namespace recurra::RECURRA_ISA {
 
 // A user's cell is compiled apart from the engine; this number says whether the two fit. Raise it with any change here.
-constexpr int PLAN_VERSION = 3;
+constexpr int PLAN_VERSION = 4;
 constexpr int MAX_STATES = 8;
 constexpr int MAX_AREAS = 32;
 constexpr int MAX_SOURCES = 4;
@@ -28,7 +28,8 @@ struct Block {
 
 // For each row and block of units, `count` vectors side by side (width ONE: `count` numbers a row).
 struct Area {
-    enum Kind { IN, OUT, SLOT, ARGUMENT, KEEP, SCRATCH, PARAMETER, DELTA, SUM } kind;
+    // OLD, NEW: the first state before and after a step, which the layer's output tells
+    enum Kind { IN, OUT, SLOT, ARGUMENT, KEEP, SCRATCH, PARAMETER, DELTA, SUM, OLD, NEW } kind;
     int index;
     Width width;
     int count;

@@ -29,11 +29,19 @@ inline long max_rows(const Job& job) {
     return job.T ? job.active[0] : 0;
 }
 inline long num_tokens(const Job& job) { return job.token[job.T]; }
+inline bool is_even(const Job& job) { return num_tokens(job) == max_rows(job) * job.T; }
 
 // Whether a step's rows are few beside the weights of its input, so that reading the weights takes longer than reading what they
 // make of the rows: then many steps are multiplied with them at once.
 inline bool weights_outweigh(const Job& job) { return job.I > 8 * max_rows(job); }
 constexpr long TOKENS_BY_WEIGHTS = 120;  // 20 tiles of 6 rows, or 9 of 13 or 14
+
+// Whether an area's values of each token stand on the tape. Those of the first state are in the output, unless zoneout has changed
+// them there.
+inline bool is_taped(const Job& job, const Area& a) {
+    const bool zoned = job.zone_mask[0] || job.zone[0] != 0.0f;
+    return job.training && (a.kind == Area::KEEP || a.kind == Area::ARGUMENT || (a.kind == Area::NEW && zoned));
+}
 
 inline const Plan& plan_of(const Job& job) { return *static_cast<const Plan*>(job.plan); }
 
@@ -208,7 +216,7 @@ struct Step {
     const float* mask;          // (rank, padded) or null
     long mask_row;
     Block block;                // areas of this step, row r0 first
-    Ahead next[2];              // what the step after this one reads first
+    Ahead next[3];              // what the step after this one reads first
     long strides[MAX_AREAS];    // of the program's areas
     long groups[MAX_STAGES];    // blocks at once, by stage, for so many rows
     long grouped_rows;

@@ -156,6 +156,29 @@ def test_any_number_of_threads_gives_the_same_bits(name, N, shared):
         assert_same_bits(answers_and_gradients(call, "cpu"), alone)
 
 
+# More tokens than there is memory for deltas at once (512): several blocks of steps, and steps of more rows than that.
+MANY = {
+    "even": {"T": 40, "N": 31, "I": 6, "H": 20},
+    "whole vectors": {"T": 40, "N": 31, "I": 6, "H": 16},
+    "lengths, reversed": {"T": 70, "N": 31, "I": 6, "H": 20, "lengths": True, "reverse": True},
+    "zoneout mask": {"T": 70, "N": 19, "I": 6, "H": 20, "lengths": True, "zoneout": 0.3},
+    "one number a step": {"T": 90, "N": 8, "I": 1, "H": 16},
+    "many rows": {"T": 3, "N": 600, "I": 6, "H": 20},
+}
+
+
+@pytest.mark.parametrize("form", MANY)
+@pytest.mark.parametrize("name", ["rnn", "indrnn"])
+def test_deltas_of_many_steps_are_summed_up_a_few_at_a_time(name, form, shared):
+    call = random_call(name, **MANY[form])
+    torch.set_num_threads(1)
+    alone = answers_and_gradients(call, "cpu")
+    assert_close(alone, answers_and_gradients(call, "reference", torch.float64))
+    for threads in (2, 3):
+        torch.set_num_threads(threads)
+        assert_same_bits(answers_and_gradients(call, "cpu"), alone)
+
+
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_before", "lstm_layernorm", "lstm_projected"])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_a_sequence_has_the_same_bits_alone_and_in_any_batch(name, reverse):

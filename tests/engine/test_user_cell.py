@@ -134,6 +134,6 @@ def test_a_cell_of_too_many_products_is_refused_by_name_and_runs_on_the_referenc
         return y
 
     call = call_of(deep)
-    with pytest.raises(ConfigError, match=r"cell 'deep': has 45 values that wait for a product, and the engine"):
+    with pytest.raises(ConfigError, match=r"cell 'deep': has 46 values that wait for a product, and the engine"):
         run(call, backend="cpu")
     assert torch.equal(run(call).output, run(call, backend="reference").output)

@@ -52,7 +52,7 @@ def chain(products: int) -> Cell:
 
 def test_a_cell_of_more_parts_than_the_engine_has_room_for_is_refused():
     assert "namespace cell_deep" in kernel(chain(13))
-    with pytest.raises(ConfigError, match=r"cell 'deep': has 33 values that wait .* the engine has room for 32\."):
+    with pytest.raises(ConfigError, match=r"cell 'deep': has 34 values that wait .* the engine has room for 32\."):
         kernel(chain(14))
 
 

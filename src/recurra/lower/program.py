@@ -32,7 +32,10 @@ Place = tuple[int, int]
 
 @dataclass(slots=True)
 class Area:
-    """kind: slot | in | out | argument | keep | scratch | parameter | delta | sum; index: which one of its kind.
+    """kind: slot | in | out | argument | keep | old | new | scratch | parameter | delta | sum.
+
+    index: which one of its kind.
+    old, new: the first state before and after the step, for the gradient, which reads them in the layer's output.
 
     over_kept: these deltas are written over the values that the forward pass kept, which nobody reads any more.
     """
@@ -226,7 +229,10 @@ def forward_program(cell: Cell, vectors: Vectors) -> tuple[Program, dict[int, Pl
     _place_slots(program)
     program.place_stages(tape)
     kept: dict[int, Place] = {}
+    told = {graph.outputs[cell.states[0]]: "new"} | {at: "old" for at in tape if program.is_first_state(at)}
     for at in tape:
+        if at not in program.where and at in told:
+            program.where[at] = [(program.area(told[at], graph.nodes[at].width, count=1), 0)]
         if at not in program.where:
             program.store(at, program.vector("keep", graph.nodes[at].width), training=True)
         kept[at] = program.where[at][0]
@@ -308,7 +314,7 @@ def backward_program(
     for at, node in enumerate(graph.nodes):
         if node.kind == "forward":
             kind_area = forward.areas[kept[int(node.value)][0]]
-            area = program.area("keep", kind_area.width, count=kind_area.count)
+            area = program.area(kind_area.kind, kind_area.width, count=kind_area.count)
             program.where[at] = [(area, kept[int(node.value)][1])]
     runs = _place_deltas(program, flows)
     program.place_stages()
