@@ -6,7 +6,7 @@ A model would be made in the default type on the default device otherwise, and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from threading import Lock, local
 from typing import Any, ParamSpec, TypeVar, cast
@@ -50,22 +50,27 @@ _INSIDE = _Inside()
 
 
 def _usual() -> AbstractContextManager[object]:
-    return nullcontext() if _INSIDE.verb else _defaults()
+    return nullcontext() if _INSIDE.verb else _Defaults()
 
 
-@contextmanager
-def _defaults() -> Iterator[None]:
-    with _TYPE.float32(), _on_cpu():
+class _Defaults:
+    """Float32 on the CPU. A class, since an answer is taken in several parts, and generators take twice as long."""
+
+    __slots__ = ("_device",)
+
+    def __enter__(self) -> None:
+        _TYPE.enter()
+        # A device as a context makes every call of torch slower, so it is one only where it changes something.
+        self._device = None if torch.get_default_device().type == "cpu" else torch.device("cpu")
+        if self._device is not None:
+            self._device.__enter__()
         _INSIDE.verb = True
-        try:
-            yield
-        finally:
-            _INSIDE.verb = False
 
-
-def _on_cpu() -> AbstractContextManager[object]:
-    # A device as a context makes every call of torch slower, so it is one only where it changes something.
-    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
+    def __exit__(self, *error: Any) -> None:
+        _INSIDE.verb = False
+        if self._device is not None:
+            self._device.__exit__(*error)
+        _TYPE.leave()
 
 
 class _DefaultType:
@@ -74,15 +79,7 @@ class _DefaultType:
     def __init__(self) -> None:
         self._lock, self._inside, self._before = Lock(), 0, torch.float32
 
-    @contextmanager
-    def float32(self) -> Iterator[None]:
-        self._enter()
-        try:
-            yield
-        finally:
-            self._leave()
-
-    def _enter(self) -> None:
+    def enter(self) -> None:
         with self._lock:
             if not self._inside:
                 self._before = torch.get_default_dtype()
@@ -90,7 +87,7 @@ class _DefaultType:
             if torch.get_default_dtype() != torch.float32:
                 torch.set_default_dtype(torch.float32)
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside and self._before != torch.float32:

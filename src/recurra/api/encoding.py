@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from recurra.api.given import AnyPath, Row, path_of, records_of
 from recurra.api.inference import BATCH_ROWS, BATCH_TOKENS, device_of, moved
 from recurra.api.schema import read_settings
 from recurra.base.atomic import replacing
-from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.contracts import Batch, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
 from recurra.data.formats import read, spelt
@@ -37,15 +37,6 @@ from recurra.tasks import Task
 Pooling = Literal["mean", "cls", "none"]
 POOLINGS: tuple[Pooling, ...] = ("mean", "cls", "none")
 Vectors = NDArray[np.float32]
-
-
-@runtime_checkable
-class MayBeCut(Protocol):
-    """An example that knows how many tokens its text has, of which `length` are read."""
-
-    origin: Origin
-    all_tokens: int
-    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,8 @@ class TextVectors:
         return found
 
     def _encoded(self, batch: Batch) -> Encoded:
-        if isinstance(self.model, HasCodes):
+        # Classes first: what a protocol wants is looked up name by name, which takes as long as cutting a text.
+        if not isinstance(self.model, SequenceModel | EncoderDecoder) and isinstance(self.model, HasCodes):
             codes = self.model.codes(batch)
             return Encoded(codes.unsqueeze(0), torch.ones(len(codes), dtype=torch.int64), codes, {})
         x, lengths = self.model.inputs(batch)
@@ -133,7 +125,8 @@ def text_vectors(source: AnyPath) -> TextVectors:
 
 
 def _of_folder(path: Path) -> TextVectors:
-    encoder = {"name": "pretrained", "folder": str(path)}
+    # No vector comes from the pooler.
+    encoder = {"name": "pretrained", "folder": str(path), "pooler": False}
     settings = read_settings({"data": {"train": "-"}, "model": {"encoder": encoder}})
     # Labels are not asked for: any two will do.
     task = settings.plan.fit([_labelled("0"), _labelled("1")], str(path))
@@ -176,7 +169,7 @@ def _numbers(tensor: Tensor) -> Vectors:
 
 
 def _say_cut(examples: Sequence[Any], note: Callable[[str], None]) -> None:
-    cut = [e for e in examples if isinstance(e, MayBeCut) and e.all_tokens > e.length]
+    cut = [e for e in examples if getattr(e, "all_tokens", 0) > e.length]
     if cut:
         note(
             f"{len(cut):,} of {len(examples):,} texts are longer than is read, and were cut; the first: "

@@ -44,6 +44,11 @@ class Spans:
         starts = [torch.cumsum(each, 0) - each for each in (queries, keys)]
         return cls(torch.stack([starts[0], queries, starts[1], keys], 1), int((queries * keys).sum()), True)
 
+    @classmethod
+    def of_one(cls, steps: int) -> Spans:
+        """Of one sequence, whose keys are its queries."""
+        return cls(torch.tensor([[0, steps, 0, steps]], dtype=torch.int64), steps * steps, True)
+
 
 def can_attend(q: Tensor, k: Tensor, v: Tensor) -> bool:
     """Whether `attend` takes such rows: plain float32 on the CPU, each row's numbers side by side, not recorded."""

@@ -8,7 +8,8 @@ functions, results differ by rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -84,6 +85,7 @@ class DecoderLayerNumbers:
     projection: to queries, keys and values (3 d, d)      query, across: of attention to the source
     activation: one of ACTIVATIONS      gated: times the second half of what `first` gives
     norm_first: x + f(norm(x)), else norm(x + f(x))
+    tensors: weights and biases of the maps, then of the norms, as native code takes them      words: options, too
     """
 
     projection: LinearNumbers
@@ -96,6 +98,12 @@ class DecoderLayerNumbers:
     activation: str
     gated: bool
     norm_first: bool
+    tensors: tuple[Tensor | None, ...] = field(init=False, repr=False, compare=False)
+    words: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", _tensors(self))
+        object.__setattr__(self, "words", _words(self))
 
     @property
     def linears(self) -> tuple[LinearNumbers, ...]:
@@ -109,7 +117,7 @@ class DecoderLayerNumbers:
     @property
     def options(self) -> list[int]:
         """As native code reads them."""
-        return _options(self)
+        return [self.second.weight.shape[1], *self.words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,12 @@ class EncoderLayerNumbers:
     activation: str
     gated: bool
     norm_first: bool
+    tensors: tuple[Tensor | None, ...] = field(init=False, repr=False, compare=False)
+    words: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", _tensors(self))
+        object.__setattr__(self, "words", _words(self))
 
     @property
     def linears(self) -> tuple[LinearNumbers, ...]:
@@ -137,25 +151,31 @@ class EncoderLayerNumbers:
     @property
     def options(self) -> list[int]:
         """As native code reads them."""
-        return _options(self)
+        return [self.second.weight.shape[1], *self.words]
 
 
-def _options(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[int]:
+def _tensors(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> tuple[Tensor | None, ...]:
+    each: tuple[LinearNumbers | NormNumbers, ...] = (*layer.linears, *layer.norms)
+    return tuple([t for one in each for t in (one.weight, one.bias)])
+
+
+def _words(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> tuple[int, ...]:
     kinds = [NORMS.index(norm.kind) for norm in layer.norms]
-    units = layer.second.weight.shape[1]
-    return [units, ACTIVATIONS.index(layer.activation), int(layer.gated), int(layer.norm_first), *kinds]
+    return (ACTIVATIONS.index(layer.activation), int(layer.gated), int(layer.norm_first), *kinds)
 
 
 def _fits(layer: EncoderLayerNumbers | DecoderLayerNumbers, d: int) -> bool:
-    units, linears = layer.second.weight.shape[-1], layer.linears
-    wide = 2 * units if layer.gated else units
-    sizes = [(3 * d, d), *[(d, d)] * (len(linears) - 3), (wide, d), (d, units)]
-    # All at once: asked one by one in calls of their own, they take a twentieth of a short text.
-    if [one.weight.shape for one in linears] != sizes or any(n.size != d and n.kind != "none" for n in layer.norms):
-        return False
-    biases = [(one.bias, size[0]) for one, size in zip(linears, sizes, strict=True)]
-    vectors = [(t, d) for norm in layer.norms for t in (norm.weight, norm.bias)]
-    return all(t is None or t.shape == (size,) for t, size in biases + vectors)
+    shapes = _shapes(layer.second.weight.shape[-1], d, len(layer.linears), len(layer.norms), layer.gated)
+    # In one loop: asked one by one in calls of their own, they take a twentieth of a short text.
+    same = all(t is None or t.shape == shape for t, shape in zip(layer.tensors, shapes, strict=True))
+    return same and all(n.size == d or n.kind == "none" for n in layer.norms)
+
+
+@lru_cache(maxsize=64)
+def _shapes(units: int, d: int, linears: int, norms: int, gated: bool) -> tuple[tuple[int, ...], ...]:
+    """Of the tensors of a layer of d numbers and so many units."""
+    maps = [(3 * d, d), *[(d, d)] * (linears - 3), (2 * units if gated else units, d), (d, units)]
+    return (*(shape for size in maps for shape in (size, size[:1])), *[(d,)] * (2 * norms))
 
 
 def _are_vectors(size: int, *given: Tensor | None) -> bool:
@@ -360,17 +380,16 @@ def encode(
     """
     made = in_order(x.detach()).clone()
     S, d = made.shape
-    matrices = [[one.in_order() for one in layer.linears] for layer in layers]
-    norms = [[one.in_order() for one in layer.norms] for layer in layers] + [[norm.in_order()]]
-    work = 2 * S * sum(one.weight.numel() for each in matrices for one in each)
+    held: list[Tensor] = []
+    work = 2 * S * sum([one.weight.numel() for layer in layers for one in layer.linears])
     sizes = [S, d, num_heads, len(spans.table), int(causal), window, NORMS.index(norm.kind)]
     cpu._native.encode(
         cpu.instruction_set(),
         [*sizes, cpu.threads_of_call(work)],
-        [_addresses(found) + _addresses(each) for found, each in zip(matrices, norms, strict=False)],
+        [_in_order_at(layer.tensors, held) for layer in layers],
         [layer.options for layer in layers],
-        [[one.eps for one in each] for each in norms],
-        [made.data_ptr(), spans.table.data_ptr(), address(turns), address(steps), *norms[-1][0].addresses],
+        [*([one.eps for one in layer.norms] for layer in layers), [norm.eps]],
+        [*_in_order_at((made, spans.table, turns, steps), held), *_in_order_at((norm.weight, norm.bias), held)],
     )
     return made
 
@@ -419,6 +438,16 @@ def _are_plain(tensors: Sequence[Tensor]) -> bool:
 
 def _addresses(given: Sequence[LinearNumbers] | Sequence[NormNumbers]) -> list[int]:
     return [address for one in given for address in one.addresses]
+
+
+def _in_order_at(tensors: Sequence[Tensor | None], held: list[Tensor]) -> list[int]:
+    """Where tensors lie in order. held: gets copies of those that do not, for as long as they are read"""
+    found = []
+    for t in tensors:
+        if t is not None and (not t.is_contiguous() or t.is_neg()):
+            held.append(t := in_order(t))
+        found.append(0 if t is None else t.data_ptr())
+    return found
 
 
 def _in_order(given: Tensor | None) -> Tensor | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import gc
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -115,6 +118,92 @@ def test_a_change_of_the_weights_is_seen() -> None:
         assert isinstance(block, TransformerEncoderLayer)
         block.linear1.weight.data.mul_(2.0)
         assert not torch.equal(through(model.layers, x, rows), first)
+
+
+def exchanged_weight(block: TransformerEncoderLayer) -> None:
+    block.linear1.weight = nn.Parameter(block.linear1.weight * 2.0)
+
+
+def exchanged_part(block: TransformerEncoderLayer) -> None:
+    block.linear2 = nn.Linear(block.linear2.in_features, block.linear2.out_features)
+
+
+def exchanged_norm(block: TransformerEncoderLayer) -> None:
+    block.norm1 = nn.RMSNorm(16, eps=1e-6)
+
+
+def exchanged_layer(block: TransformerEncoderLayer) -> None:
+    block.self_attn.out_proj = nn.Linear(16, 16, bias=False)
+
+
+def other_order(block: TransformerEncoderLayer) -> None:
+    block.norm_first = True
+
+
+def other_eps(block: TransformerEncoderLayer) -> None:
+    block.norm2.eps = 0.5
+
+
+def other_activation(block: TransformerEncoderLayer) -> None:
+    block.activation = nn.functional.silu
+
+
+CHANGES = (
+    exchanged_weight,
+    exchanged_part,
+    exchanged_norm,
+    exchanged_layer,
+    other_order,
+    other_eps,
+    other_activation,
+)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_layer_that_was_changed_is_read_again(change: Callable[[TransformerEncoderLayer], None]) -> None:
+    model, (x, rows) = made(), texts(16)
+    with torch.no_grad():
+        first = through(model.layers, x, rows)
+        block = model.layers[1]
+        assert isinstance(block, TransformerEncoderLayer)
+        change(block)
+        model.eval()
+        assert ran_at_once(model, x, rows)
+        found, expected = through(model.layers, x, rows), x
+        for each in model.layers:
+            assert isinstance(each, TransformerEncoderLayer)
+            expected = each.rows(expected, rows)
+    assert not torch.equal(found, first)
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_copy_has_numbers_of_its_own_and_layers_do_not_stay() -> None:
+    model, (x, rows) = made(), texts(16)
+    with torch.no_grad():
+        first = through(model.layers, x, rows)
+        other = copy.deepcopy(model)
+        other.layers[0].linear1.weight.mul_(2.0)
+        assert not torch.equal(through(other.layers, x, rows), first)
+        assert torch.equal(through(model.layers, x, rows), first)
+    gone = weakref.ref(model.layers[0])
+    del model
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("seen", [None, [3]])
+def test_rows_of_one_sequence_are_those_of_any_number(seen: list[int] | None) -> None:
+    one = Rows.of(9, torch.tensor([7]), seen)
+    any_number = Rows._ordered([0], [7], seen or [0], 9, torch.device("cpu"))
+    assert torch.equal(one.place, any_number.place)
+    assert torch.equal(one.steps, any_number.steps)
+    assert torch.equal(one.spans.table, any_number.spans.table)
+    assert (one.groups, one.T, one.N, one.spans.products) == (any_number.groups, 9, 1, any_number.spans.products)
+    x = torch.randn(9, 1, 4)
+    assert torch.equal(one.padded(one.packed(x))[:7], x[:7])
+    full = Rows.of(7, torch.tensor([7]))
+    assert torch.equal(full.packed(x[:7]), one.packed(x))
+    assert torch.equal(full.padded(one.packed(x)), x[:7])
 
 
 def test_layers_run_one_by_one_where_something_else_wants_to() -> None:

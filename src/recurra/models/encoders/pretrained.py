@@ -131,11 +131,11 @@ class Pretrained(nn.Module):
     def below(self, x: Tensor, lengths: Tensor) -> Tensor:
         """What the frozen layers say (T, N, d), zero where padded."""
         with torch.no_grad():
-            return self._through(self.blocks[: self.frozen_layers], x, lengths)
+            return self._through(list(self.blocks)[: self.frozen_layers], x, lengths)
 
     def above(self, x: Tensor, lengths: Tensor) -> Encoded:
         """What the other layers make of it."""
-        outputs = self._through(self.blocks[self.frozen_layers :], x, lengths)
+        outputs = self._through(list(self.blocks)[self.frozen_layers :], x, lengths)
         return Encoded(outputs, lengths, self._summary(outputs), {})
 
     def _through(self, blocks: Iterable[nn.Module], x: Tensor, lengths: Tensor) -> Tensor:

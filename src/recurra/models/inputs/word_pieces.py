@@ -92,9 +92,9 @@ class WordPieces(nn.Module):
     def embedded(self, pieces: Tensor, lengths: Tensor) -> Tensor:
         """(T, N, d) of rows of the table (T, N)."""
         at = torch.arange(self.first, self.first + len(pieces), device=pieces.device)
-        x = F.embedding(pieces, self.words.weight) + self.positions(at).unsqueeze(1)
+        x = F.embedding(pieces, self.words.weight) + F.embedding(at, self.positions.weight).unsqueeze(1)
         if self.segments is not None:
-            x = x + self.segments(self.segments_of(pieces))
+            x = x + F.embedding(self.segments_of(pieces), self.segments.weight)
         found: Tensor = self.norm(x)
         return found
 

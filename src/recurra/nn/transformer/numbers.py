@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
@@ -14,7 +18,51 @@ from recurra.nn.transformer.layers import FUNCTIONS, Function, TransformerEncode
 
 def encoder_layer_numbers(layer: nn.Module) -> EncoderLayerNumbers | None:
     """Of a layer of an encoder; None as `decoder_layer_numbers`."""
-    if type(layer) is not TransformerEncoderLayer or type(layer.self_attn) is not SelfAttention:
+    if type(layer) is not TransformerEncoderLayer:
+        return None
+    known = _KNOWN.get(layer)
+    if known is not None and known.holds():
+        return known.numbers
+    if (numbers := _numbers_of(layer)) is not None:
+        _KNOWN[layer] = _Known(layer, numbers)
+    return numbers
+
+
+class _Known:
+    """The numbers of a layer for as long as all that they were read from is the same: parts, parameters and options.
+
+    Asked name by name, the parameters of six layers take a twentieth of a short text.
+    """
+
+    __slots__ = ("_kinds", "_places", "numbers")
+
+    def __init__(self, layer: TransformerEncoderLayer, numbers: EncoderLayerNumbers) -> None:
+        itself, norms = layer.self_attn, (layer.norm1, layer.norm2)
+        parts: list[nn.Module] = [itself, itself.out_proj, layer.linear1, layer.linear2, *norms]
+        self.numbers = numbers
+        # Not the layer itself, which what is kept for it would keep alive.
+        self._kinds = [(part, type(part)) for part in parts]
+        tables = [(vars(part), name) for part in (layer, *parts) for name in ("_modules", "_parameters")]
+        options = [(vars(layer), name) for name in ("activation", "gated", "norm_first")]
+        options += [(vars(norm), name) for norm in norms for name in ("eps", "normalized_shape") if name in vars(norm)]
+        read = [(t, name) for part in (layer, *parts) for t in (part._modules, part._parameters) for name in t]
+        self._places: list[tuple[Mapping[str, Any], str, object]] = [
+            (where, name, where[name]) for where, name in (*tables, *options, *read)
+        ]
+
+    def holds(self) -> bool:
+        """Whether each place has the object that it had. What a tensor is, and its numbers, are not looked at."""
+        for where, name, found in self._places:
+            if where.get(name) is not found:
+                return False
+        return all(type(part) is kind for part, kind in self._kinds)
+
+
+_KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+
+
+def _numbers_of(layer: TransformerEncoderLayer) -> EncoderLayerNumbers | None:
+    if type(layer.self_attn) is not SelfAttention:
         return None
     itself, norms = layer.self_attn, (norm_numbers(layer.norm1), norm_numbers(layer.norm2))
     activation = _word_of(layer.activation)
@@ -100,8 +148,7 @@ def is_hooked(module: nn.Module, *, training: bool = False) -> bool:
 
 def tensors_of(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[Tensor]:
     """All numbers of a layer."""
-    found = [(one.weight, one.bias) for one in layer.linears] + [(one.weight, one.bias) for one in layer.norms]
-    return [t for pair in found for t in pair if t is not None]
+    return [t for t in layer.tensors if t is not None]
 
 
 def _as_made(layer: TransformerDecoderLayer) -> bool:

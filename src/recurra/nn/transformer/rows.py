@@ -51,9 +51,17 @@ class Rows:
     def of(cls, T: int, lengths: Tensor, seen: Sequence[int] | None = None) -> Rows:
         """Of sequences of these lengths (N,), in T steps. seen: steps that each has had before; None: none"""
         each = [int(n) for n in lengths.tolist()]
+        if len(each) == 1 and each[0]:
+            return cls._alone(each[0], 0 if seen is None else seen[0], T, lengths.device)
         before = [0] * len(each) if seen is None else list(seen)
         order = sorted((n for n in range(len(each)) if each[n]), key=lambda n: (each[n], before[n], n))
         return cls._ordered(order, each, before, T, lengths.device)
+
+    @classmethod
+    def _alone(cls, length: int, seen: int, T: int, device: torch.device) -> Rows:
+        """Of one sequence: the same, of which finding out is a fiftieth of a short text."""
+        steps = torch.arange(length, device=device)
+        return cls(steps, steps, (Group(0, 1, length, seen, (0,)),), Spans.of_one(length), T, 1)
 
     @classmethod
     def _ordered(
@@ -74,10 +82,14 @@ class Rows:
 
     def packed(self, x: Tensor) -> Tensor:
         """(S, d) of (T, N, d)."""
+        if self.N == 1 and len(self.place) == self.T:
+            return x.squeeze(1)
         return x.reshape(self.T * self.N, x.shape[2]).index_select(0, self.place)
 
     def padded(self, rows: Tensor) -> Tensor:
         """(T, N, d), zero where padded, of (S, d)."""
+        if self.N == 1 and len(rows) == self.T:
+            return rows.unsqueeze(1)
         flat = rows.new_zeros(self.T * self.N, rows.shape[1])
         return flat.index_copy(0, self.place, rows).view(self.T, self.N, rows.shape[1])
 
