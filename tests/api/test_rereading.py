@@ -116,6 +116,22 @@ def test_the_data_is_that_of_rows_that_are_kept(task: str, data: dict[str, Any])
     assert set(kept.notes) <= set(found.notes)
 
 
+@pytest.mark.parametrize("task", ROWS)
+def test_preparation_reads_rows_three_times_and_looks_at_a_few(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes, every = Counter[str](), rereading.InFiles._read
+
+    def noted(kept: rereading.InFiles, file: int, cursor: Cursor) -> Iterator[Any]:
+        passes[kept._shards[file].name] += 1
+        return every(kept, file, cursor)
+
+    monkeypatch.setattr(rereading.InFiles, "_read", noted)
+    monkeypatch.delitem(OPTIONS, task, raising=False)  # where rows are left out, what is said of the others is one more
+    prepared(6, task)
+    looked_at = {"classification": 1, "translation": 1, "tagging": 0}[task]  # of large data these are the first 10,000
+    del passes[f"{task}-1.jsonl"]  # its only row may be of dev
+    assert passes == {f"{task}-{part}.jsonl": 2 + looked_at for part in range(len(SIZES)) if part != 1}
+
+
 def test_an_epoch_reads_each_file_once_and_holds_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
     read, opened = rereading.InFiles._read, Counter[int]()
 

@@ -24,6 +24,7 @@ from recurra.tasks import AnswersWide, DecodesInCollate, JoinsOutputs, Task
 # Enough to keep the cores busy, little enough for a laptop: 256 sequences of 64 tokens.
 BATCH_TOKENS, BATCH_ROWS = 16_384, 256
 T = TypeVar("T")
+B = TypeVar("B")
 M = TypeVar("M", bound=torch.nn.Module)
 
 
@@ -42,13 +43,16 @@ def outputs(
     plan = _plan(examples, token_budget=tokens, max_sequences=rows)
     if model.training:  # to go through all of its parts takes longer than one of them
         model.eval()
-    with torch.inference_mode():
-        batches = ahead(task, plan, lambda indices: task.collate(gathered_of(examples, indices), indices).to(device))
-        with closing(batches):
-            for indices, batch in zip(plan, batches, strict=True):
-                if (number := stop()) is not None:
-                    raise Stopped(number)
-                parts.append(task.predict(model, batch, gathered_of(examples, indices)))
+
+    def collated(indices: tuple[int, ...]) -> tuple[Sequence[Any], Batch]:
+        some = gathered_of(examples, indices)  # once: of rows in files they are made anew
+        return some, task.collate(some, indices).to(device)
+
+    with torch.inference_mode(), closing(ahead(task, plan, collated)) as batches:
+        for some, batch in batches:
+            if (number := stop()) is not None:
+                raise Stopped(number)
+            parts.append(task.predict(model, batch, some))
     return _in_order(task, parts, plan)
 
 
@@ -71,7 +75,7 @@ def _in_order(task: Task, parts: Sequence[Sequence[Any]], plan: Batches) -> Sequ
     return found
 
 
-def ahead(task: Task, items: Iterable[T], collate: Callable[[T], Batch]) -> Generator[Batch, None, None]:
+def ahead(task: Task, items: Iterable[T], collate: Callable[[T], B]) -> Generator[B, None, None]:
     """The batches of items in order; of a task that decodes in collate the next one is made while one is used."""
     if isinstance(task, DecodesInCollate) and task.decodes:
         yield from prefetched(items, collate)

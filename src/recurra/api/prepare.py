@@ -20,7 +20,7 @@ from recurra.api.layout import fields_for, groups_of, laid_out, layout_of
 from recurra.api.options import DataOptions
 from recurra.api.preparing import WatchesPreparation, Watching
 from recurra.api.pretrained_vectors import extra_words, refuse_untaken
-from recurra.api.rereading import examples_again, fitted, in_files
+from recurra.api.rereading import examples_again, fitted, in_files, set_aside
 from recurra.api.schema import Settings
 from recurra.base.contracts import Listener, Record, Score
 from recurra.base.errors import ConfigError, DataError
@@ -94,15 +94,34 @@ def _prepared(settings: Settings, heard: _Notes, task: Task | None, exchange: Ex
             splits[name] = examples_again(task, own, means, settings.data.shuffle_buffer or 1)
         else:
             splits[name] = examples_of(task, own, means, learned_from=name == "train")
-    for name, examples in splits.items():
-        splits[name] = filter_examples(task, examples, name, heard)
-        if name != "train":
-            note_shared(splits["train"], splits[name], name, heard)
-    facts = task.facts(splits)
+    splits, facts = _checked(task, splits, heard)
     for name, value in facts.items():
         if name.endswith("texts cut"):
             heard.note(f"{name}: {value}")
     return Prepared(task, splits, tuple(heard.messages), facts, fingerprint(splits))
+
+
+def _checked(
+    task: Task, splits: Mapping[str, Sequence[Any]], heard: _Notes
+) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
+    """The examples that the task can use, and its facts on them; both are found in one pass over files."""
+
+    def usable() -> dict[str, Sequence[Any]]:
+        found: dict[str, Sequence[Any]] = {}
+        for name, examples in splits.items():
+            found[name] = filter_examples(task, examples, name, heard)
+            if name != "train":
+                note_shared(found["train"], found[name], name, heard)
+        return found
+
+    train = splits["train"]
+    if not isinstance(train, Reread):
+        found = usable()
+        return found, task.facts(found)
+    found, facts = train.read_by(usable, lambda: task.facts(splits))
+    if all(found[name] is examples for name, examples in splits.items()):
+        return found, facts
+    return found, task.facts(found)  # of what was left out nothing is to be said
 
 
 def selected(settings: Settings, prepared: Prepared, watch: Listener) -> str:
@@ -310,7 +329,7 @@ def _divided(
         places = np.where(places == TEST_PLACE, np.uint8(0), places)
         parts = parted(train, places)
     found = {name: rows for name, rows in parts.items() if name != "test" or (rule.makes_test and not data.test)}
-    return whole, found, places if train is whole else None
+    return whole, set_aside(found, plan, means), places if train is whole else None
 
 
 def _assigned(rows: Iterable[Row], rule: SplitRule) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from recurra.data.formats.shards import Shard
 from recurra.data.preparing import Means
 from recurra.data.store import OnDisk, Passing, Reread, RereadRows
 from recurra.data.store.scratch import scratch_folder
+from recurra.data.store.stored import Writer
 from recurra.tasks import LeavesOut, RereadsRows, Task
 
 # The rows of good records of a file; others are refused.
@@ -111,6 +112,16 @@ def _alone(name: str) -> ConfigError:
     )
 
 
+def set_aside(rows: dict[str, Collection[Any]], plan: Any, means: Means) -> dict[str, Collection[Any]]:
+    """The rows of each split; where those of train stay in their files, others are kept when these are read next."""
+    train = rows["train"]
+    if not isinstance(train, RereadRows):
+        return rows
+    writer = partial(Writer, cast(OnDisk, means.keeping).scratch, plan.row_codec, examples=False)
+    others = {name: own for name, own in rows.items() if isinstance(own, RereadRows) and name != "train"}
+    return {**rows, **{name: train.beside(own, writer) for name, own in others.items()}}
+
+
 def fitted(plan: Any, rows: RereadRows[Any], source: str, means: Means, buffer: int) -> tuple[Task, Reread[Any]]:
     """The task that training rows in files make, and these rows as its examples."""
     own = means if cast(RereadsRows, plan).keeps_tokens else replace(means, keeping=Passing(means.keeping))
@@ -121,6 +132,8 @@ def fitted(plan: Any, rows: RereadRows[Any], source: str, means: Means, buffer: 
 def examples_again(task: Any, rows: RereadRows[Any], means: Means, buffer: int) -> Reread[Any]:
     """Training rows in files as examples, which are made again whenever they are asked for."""
     make = task.training_examples if isinstance(task, LeavesOut) else task.examples
-    watched = means.watched("encoding", rows, len(rows))
-    scratch = cast(OnDisk, means.keeping).scratch
-    return Reread.of(rows, watched, partial(make, means=means), buffer, scratch)
+
+    def first() -> Iterator[Any]:
+        return iter(make(means.watched("encoding", rows, len(rows)), means))
+
+    return Reread(rows, partial(make, means=means), buffer, first, cast(OnDisk, means.keeping).scratch)

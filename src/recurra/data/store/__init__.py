@@ -3,6 +3,7 @@
 scratch    files without a name, read through memory maps whose pages are given back
 stored     a sequence of rows or examples in such a file
 keeping    the choice between both, behind one face
+side_by_side  several readers of one pass
 reread     rows that stay in their files, and examples that are made of them again
 plain      rows and examples as plain values, by their fields
 """

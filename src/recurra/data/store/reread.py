@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any, Generic, TypeVar, overload
 
@@ -18,7 +21,8 @@ from recurra.data.batches import Batches
 from recurra.data.formats.cursor import Cursor
 from recurra.data.formats.lines import Mark
 from recurra.data.store.scratch import Scratch
-from recurra.data.store.stored import CHUNK, Column, key_digest
+from recurra.data.store.side_by_side import SharedPass, side_by_side
+from recurra.data.store.stored import CHUNK, Column, Writer, key_digest
 from recurra.data.windows import Stream, windowed_batches
 
 T = TypeVar("T")
@@ -86,6 +90,8 @@ class RereadRows(Collection[T]):
         self._read, self._names, self._counts, self._marks, self._kept = read, names, counts, marks, kept
         self._pieces, self._ranged, self._since, self._until = pieces, ranged, 0, 0
         self.bounds = np.concatenate([[0], kept.cumsum(dtype=np.int64)])[pieces]
+        self._beside: list[SetAside[T]] = []
+        self._shared: SharedPass[T] | None = None
         self._file, self._next, self._cursor = -1, 0, Cursor()
         self._coming: Iterator[Any] = iter(())
 
@@ -119,11 +125,35 @@ class RereadRows(Collection[T]):
         return int(self.bounds[-1])
 
     def __iter__(self) -> Iterator[T]:
-        for file in range(len(self._names)):
-            yield from self._of(file)
+        return (self._shared and self._shared.once()) or self._all()
+
+    def read_by(self, *works: Callable[[], Any]) -> list[Any]:
+        """What functions give that each go through these rows once, in one pass; as `side_by_side`."""
+        return side_by_side(partial(setattr, self, "_shared"), self._all(), *works)
+
+    def _all(self) -> Iterator[T]:
+        others, kept = [one for one in self._beside if one.waits], self._kept
+        writers = [one.writer() for one in others]
+        wanted = kept.copy()
+        for one in others:
+            wanted |= one.mask
+        for number, row in self._every(wanted):
+            if kept[number]:
+                yield row
+                continue
+            for one, writer in zip(others, writers, strict=True):
+                if one.mask[number]:
+                    writer.add(row)
+        for one, writer in zip(others, writers, strict=True):
+            one.found = writer.done()
 
     def __contains__(self, one: object) -> bool:
         return any(row == one for row in self)
+
+    def beside(self, others: RereadRows[T], writer: Callable[[], Writer]) -> SetAside[T]:
+        """Other rows of these files, which a writer keeps when these are gone through first."""
+        self._beside.append(SetAside(others, others._kept, writer))
+        return self._beside[-1]
 
     def at(self, numbers: NDArray[np.int64]) -> Iterator[T]:
         """Those with some numbers, in this order. What stands between two is passed over where a mark leads behind it.
@@ -143,17 +173,18 @@ class RereadRows(Collection[T]):
         mask[self._kept] = kept
         return RereadRows(self._read, self._names, self._counts, self._marks, self._pieces, mask, self._ranged)
 
-    def _of(self, file: int) -> Iterator[T]:
-        """Those of one file, in order. Raises DataError where it has another number of good rows than before."""
-        wanted = self._kept[int(self._counts[file]) : int(self._counts[file + 1])]
-        if not wanted.any():
-            return
-        place = -1
-        for place, row in enumerate(self._read(file, Cursor())):
-            if place < len(wanted) and wanted[place]:
-                yield row
-        if place + 1 != len(wanted):
-            raise self._changed(file, place + 1)
+    def _every(self, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, T]]:
+        """The good rows of a mask, each with its number. Raises DataError for a file with another number of good rows
+        than before; one of which nothing is wanted is not read."""
+        for file, (first, end) in enumerate(pairwise(self._counts.tolist())):
+            if not wanted[first:end].any():
+                continue
+            number = first - 1
+            for number, row in enumerate(self._read(file, Cursor()), start=first):
+                if number < end and wanted[number]:
+                    yield number, row
+            if number + 1 != end:
+                raise self._changed(file, number + 1 - first)
 
     def _some(self, file: int, rows: Sequence[int]) -> Iterator[Any]:
         """Good rows of a file, by their number among all."""
@@ -207,11 +238,46 @@ class RereadRows(Collection[T]):
         )
 
 
+class SetAside(Collection[T]):
+    """Rows that are kept when others of their files are gone through; before that, they are read there.
+
+    waits: whether they are still to be kept
+    """
+
+    def __init__(self, rows: RereadRows[T], mask: NDArray[np.bool_], writer: Callable[[], Writer]) -> None:
+        """mask: of all good rows of the files"""
+        self._rows, self.mask, self.writer = rows, mask, writer
+        self.found: Sequence[T] | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.found is None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._rows if self.found is None else self.found)
+
+    def __contains__(self, one: object) -> bool:
+        return any(row == one for row in self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """lengths: (N,) time steps of examples      numbers: of theirs among keys and digests; None: all of these"""
+
+    lengths: NDArray[np.int32]
+    keys: Column
+    digests: Column
+    numbers: NDArray[Any] | None
+
+
 class Reread(Sequence[T], Generic[T]):
     """Examples of rows that are in files, one of each row, each made anew whenever it is asked for.
 
     A window of rows is in memory, or what a rank needs of it. Those that come in the order of an epoch (`reading`), or
-    in their own, cost one pass over the files.
+    in their own, cost one pass over the files. What is known of each is noted in the first pass, whoever makes it.
     make: examples of some rows, in order      buffer: rows of a window      lengths: (N,) int32, time steps of each
     keys, digests: of each, in files of their own
     """
@@ -221,42 +287,26 @@ class Reread(Sequence[T], Generic[T]):
         rows: RereadRows[Any],
         make: Callable[[Iterable[Any]], Iterable[T]],
         buffer: int,
-        lengths: NDArray[np.int32],
-        known: tuple[Column, Column],
-        numbers: NDArray[Any] | None = None,
+        first: Callable[[], Iterator[T]],
+        scratch: Scratch,
     ) -> None:
-        """known: keys and digests, of which these examples have those at `numbers`; None: all"""
-        self._rows, self._make, self.buffer, self.lengths = rows, make, buffer, lengths
-        self._known, self._numbers = known, numbers
+        """first: all examples, the first time: while these are gone through it is noted what is known of each
+
+        scratch: for that
+        """
+        self._rows, self._make, self.buffer, self._first_pass, self._scratch = rows, make, buffer, first, scratch
+        self._known: _Known | None = None
         self._window: dict[int, Any] = {}
+        self._shared: SharedPass[T] | None = None
         self._planned: tuple[int, int, Batches] | None = None
         self._order(Stream(rows.bounds))
 
-    @classmethod
-    def of(
-        cls,
-        rows: RereadRows[Any],
-        watched: Iterable[Any],
-        make: Callable[[Iterable[Any]], Iterable[T]],
-        buffer: int,
-        scratch: Scratch,
-    ) -> Reread[T]:
-        """The examples of rows. watched: these rows, as they are read. Raises ConfigError where one makes several."""
-        lengths, keys, digests = array("i"), Column(scratch, np.uint64), Column(scratch, "V32")
-        one: Any
-        for one in make(watched):
-            lengths.append(one.length)
-            keys.write(key_digest(one.key))
-            digests.write(one.digest())
-        if len(lengths) != len(rows):
-            raise ConfigError(
-                f"data.shuffle_buffer: {len(rows):,} rows make {len(lengths):,} examples, and must make one each; "
-                "leave it out."
-            )
-        return cls(rows, make, buffer, np.frombuffer(lengths, np.int32), (keys, digests))
-
     def __len__(self) -> int:
-        return len(self.lengths)
+        return len(self._rows)
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        return self._noted.lengths
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -268,7 +318,41 @@ class Reread(Sequence[T], Generic[T]):
         return self.gathered([range(len(self))[at]])[0]
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._make(self._rows))
+        return (self._shared and self._shared.once()) or self._all()
+
+    def read_by(self, *works: Callable[[], Any]) -> list[Any]:
+        """What functions give that each go through these examples once, in one pass; as `side_by_side`."""
+        return side_by_side(partial(setattr, self, "_shared"), self._all(), *works)
+
+    def _all(self) -> Iterator[T]:
+        return self._noting() if self._known is None else iter(self._make(self._rows))
+
+    def _noting(self) -> Iterator[T]:
+        """All examples, of which it is noted what is known. Raises ConfigError where a row makes several."""
+        lengths = array("i")
+        keys, digests = Column(self._scratch, np.uint64), Column(self._scratch, "V32")
+        one: Any
+        for one in self._first_pass():
+            lengths.append(one.length)
+            keys.write(key_digest(one.key))
+            digests.write(one.digest())
+            yield one
+        if len(lengths) != len(self._rows):
+            raise ConfigError(
+                f"data.shuffle_buffer: {len(self._rows):,} rows make {len(lengths):,} examples, and must make one "
+                "each; leave it out."
+            )
+        self._known = _Known(np.frombuffer(lengths, np.int32), keys, digests, None)
+
+    @property
+    def _noted(self) -> _Known:
+        """What is known of each, once all were gone through."""
+        if self._known is None and self._shared is not None:
+            self._shared.finish()
+        if self._known is None:
+            deque(self._noting(), maxlen=0)
+        assert self._known is not None, "all were gone through"
+        return self._known
 
     def gathered(self, at: Any) -> list[T]:
         """Those with some numbers. Raises DataError where a file says something else than before."""
@@ -304,25 +388,30 @@ class Reread(Sequence[T], Generic[T]):
 
     def taken(self, kept: NDArray[np.bool_]) -> Reread[T]:
         """Those of a mask (N,)."""
-        numbers = np.flatnonzero(kept) if self._numbers is None else self._numbers[kept]
-        return Reread(self._rows.taken(kept), self._make, self.buffer, self.lengths[kept], self._known, numbers)
+        known, rows = self._noted, self._rows.taken(kept)
+        found = Reread(rows, self._make, self.buffer, self._first_pass, self._scratch)
+        numbers = np.flatnonzero(kept) if known.numbers is None else known.numbers[kept]
+        found._known = replace(known, lengths=known.lengths[kept], numbers=numbers)
+        return found
 
     def keys(self) -> Iterator[NDArray[np.uint64]]:
         """8 bytes for each that tell different ones apart, in order, a chunk of them at a time."""
-        return self._column(self._known[0])
+        return self._column(self._noted.keys)
 
     def digests(self) -> Iterator[bytes]:
         """The digests, in order, some of them at a time."""
-        return (part.tobytes() for part in self._column(self._known[1]))
+        return (part.tobytes() for part in self._column(self._noted.digests))
 
     def _column(self, column: Column) -> Iterator[NDArray[Any]]:
         for first in range(0, len(self), CHUNK):
             last = min(first + CHUNK, len(self))
-            yield column.read(first, last) if self._numbers is None else column.at(self._numbers[first:last])
+            numbers = self._noted.numbers
+            yield column.read(first, last) if numbers is None else column.at(numbers[first:last])
 
     def _check(self, number: int, one: Any) -> None:
-        place = number if self._numbers is None else int(self._numbers[number])
-        if self._known[1].read(place, place + 1).tobytes() != one.digest():
+        known = self._noted
+        place = number if known.numbers is None else int(known.numbers[number])
+        if known.digests.read(place, place + 1).tobytes() != one.digest():
             self._order(self._stream, self._epoch, self._part)  # what was read is forgotten
             raise DataError(
                 f"{one.origin}: is not what it was when the data was prepared. Was the file changed meanwhile? Put it "

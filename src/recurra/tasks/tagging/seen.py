@@ -23,6 +23,8 @@ T = TypeVar("T")
 # Sentences by whose looks columns are told apart, and sentences that teach how a text is cut: of more, some hundred MB
 # are in memory, and the cuts hardly change.
 LOOKED_AT, TAUGHT = 10_000, 50_000
+# Different tags of sentences up to which they are in memory; of more, rows are read again.
+FEW = 2**16
 
 
 class SeenTags:
@@ -40,6 +42,7 @@ class SeenTags:
         self.units: list[tuple[Unit, ...] | list[Unit]] = []
         self.kept = 0
         self._keys = array("B")
+        self._few: dict[bytes, Tags] = {}
         for row in rows:
             self._see(row)
 
@@ -50,7 +53,9 @@ class SeenTags:
             self.words.update(sentence.tokens)
         self.tags.update(tags)
         self.spelt.update(dict.fromkeys(row.spelt))
-        self._keys.frombytes(key_digest("\n".join(tags)))
+        self._keys.frombytes(key := key_digest("\n".join(tags)))
+        if len(self._few) <= FEW:
+            self._few.setdefault(key, tags)
         if len(self.tokens) < LOOKED_AT:
             self.tokens.append(sentence.tokens)
             self.labels.append(tags)
@@ -58,8 +63,10 @@ class SeenTags:
             self.units.append(sentence.units or guessed_units(sentence.tokens))
 
     @property
-    def different(self) -> Different:
+    def different(self) -> Collection[Tags]:
         """The tags of sentences, those of equal tags once."""
+        if len(self._few) <= FEW:
+            return [*self._few.values()]
         keys = np.frombuffer(self._keys, np.uint64)
         first = np.zeros(len(keys), bool)
         first[np.unique(keys, return_index=True)[1]] = True

@@ -248,10 +248,10 @@ class Tagging:
         if split != "train":
             badly_cut = self._badly_cut(examples) if split == "dev" else ()
             return examples, (*self._strange(examples, split), *badly_cut)
-        limit = self.max_length
-        lengths = lengths_of(examples)
-        longer = np.zeros(len(lengths), bool) if limit is None else lengths > limit
         notes = [*([] if self.announced else [self._found()]), *self._counts(examples)]
+        limit = self.max_length
+        lengths = lengths_of(examples)  # behind the counts: of rows in files they are known from the same pass
+        longer = np.zeros(len(lengths), bool) if limit is None else lengths > limit
         if self._merged:
             notes.append(f"train: {self._merged}")
         if longer.any():

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from recurra.base.errors import RunError
 from recurra.data.preparing import Means
+from recurra.data.store.side_by_side import in_one_pass
 from recurra.data.tokenizers import (
     Corpus,
     Cutter,
@@ -100,7 +101,12 @@ def fit_sides(
     """
     first = source.train(map(_source, rows) if target else chain(map(_source, rows), map(_target, rows)))
     second = target.train(map(_target, rows)) if target else first
-    one, other = _cut(first, rows, _source, means), _cut(second, rows, _target, means)
+    one, other, some = in_one_pass(
+        rows,
+        lambda: _cut(first, rows, _source, means),
+        lambda: _cut(second, rows, _target, means),
+        lambda: list(islice(map(_target, rows), 0, None, Joining.step(len(rows)))),
+    )
     kept = limits.allowed(one.lengths, other.lengths)
     counts = one.counts(kept), other.counts(kept)
     known = vocabulary.build(counts[0] if target else Counter(counts[0]) + Counter(counts[1]))
@@ -108,7 +114,7 @@ def fit_sides(
     writer = TextEncoder(second, vocabulary.build(counts[1]) if target else known, None, "start")
     longest = int(one.lengths[kept].max(initial=0))
     ratio = int(other.lengths[kept].sum()) / max(int(one.lengths[kept].sum()), 1)
-    joining = Joining.learn(second, list(islice(map(_target, rows), 0, None, Joining.step(len(rows)))))
+    joining = Joining.learn(second, some)
     sides = Sides(reader, writer, target is None, longest, ratio, joining)
     return sides, zip(one.encoded(known), other.encoded(writer.vocabulary), strict=True)
 
