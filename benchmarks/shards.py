@@ -70,10 +70,17 @@ def rank(number: int, size: int, folder: Path, steps: int, buffer: int | None) -
     from recurra.api.prepare import prepare
     from recurra.api.schema import read_settings
     from recurra.api.trainer import Trainer
+    from recurra.data.formats.cursor import Cursor
     from recurra.data.formats.shards import Shard
     from recurra.training import Group, SingleProcess
 
-    here, opened = Shard.here, []
+    here, opened, before_row, parsed = Shard.here, [], Cursor.before_row, [0]
+
+    def counted(cursor: Cursor, *given: Any) -> None:
+        parsed[0] += 1
+        before_row(cursor, *given)
+
+    Cursor.before_row = counted  # type: ignore[method-assign]
 
     def noted(shard: Shard, scratch: str | None = None) -> Any:
         opened.append(shard.size)
@@ -104,16 +111,18 @@ def rank(number: int, size: int, folder: Path, steps: int, buffer: int | None) -
     seconds, after = time.perf_counter() - began, memory.own
     train = prepared.splits["train"]
     trainer = Trainer(settings, prepared.task, train, device_of("cpu"), prepared.fingerprint, group)
-    losses = []
+    parsed[0], begun, losses = 0, time.process_time(), []
     for progress in trainer.steps():
         losses.append(float(progress.loss))
         if progress.step == steps:
             break
+    spent = time.process_time() - begun
     time.sleep(0.3)
     left = disk()
     return {
         "rank": number, "before": before / MIB, "prepared": after / MIB, "peak": memory.own / MIB, "seconds": seconds,
         "files": len(opened), "bytes": sum(opened), "cpu": time.process_time(), "losses": losses,
+        "parsed": parsed[0], "spent": spent,
         "disk": left / MIB, "disk_peak": used.peak / MIB,
     }  # fmt: skip
 
@@ -148,7 +157,7 @@ def main() -> None:
         os._exit(0)
     print(
         "| rows | MB | ranks | rank | files read | MB read | MiB before | MiB prepared | MiB peak | MiB of the disk "
-        "| at its peak | s | CPU s |"
+        "| at its peak | s | CPU s | rows parsed in the steps | CPU s of these |"
     )
     for rows in (options.rows, 10 * options.rows):
         size = parts(options.folder / "data", rows)
@@ -161,7 +170,7 @@ def main() -> None:
                         f"| {rows:,} | {size / 1e6:,.0f} | {ranks} | {one['rank']} | {one['files']} | "
                         f"{one['bytes'] / 1e6:,.0f} | {one['before']:,.0f} | {one['prepared']:,.0f} | "
                         f"{one['peak']:,.0f} | {one['disk']:,.1f} | {one['disk_peak']:,.1f} | "
-                        f"{one['seconds']:,.0f} | {one['cpu']:,.0f} |",
+                        f"{one['seconds']:,.0f} | {one['cpu']:,.0f} | {one['parsed']:,} | {one['spent']:,.2f} |",
                         flush=True,
                     )
             apart = max(abs(a - b) for a, b in zip(losses[0], losses[1], strict=True))

@@ -57,9 +57,14 @@ def text_of(number: int) -> str:
 ROWS: dict[str, Callable[[int], dict[str, Any]]] = {
     "classification": lambda n: {"text": f"{text_of(n)} {n}", "label": "odd" if n % 2 else "even"},
     "translation": lambda n: {"source": f"{text_of(n)} {n}", "target": text_of(n + 1)},
+    "text_regression": lambda n: {"text": f"{text_of(n)} {n}", "second": text_of(n + 1), "score": n % 7},
+    "text_autoencoding": lambda n: {"text": f"{text_of(n)} {n}"},
     "tagging": lambda n: {"token": text_of(n).split(), "tag": [word[0].upper() for word in text_of(n).split()]},
 }
-OPTIONS: dict[str, dict[str, Any]] = {"translation": {"max_source_length": 6}, "tagging": {"max_length": 6}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "translation": {"max_source_length": 6}, "tagging": {"max_length": 6},
+    "text_regression": {"pair": "second", "max_length": 8}, "text_autoencoding": {"max_length": 6, "token_drop": 0.2},
+}  # fmt: skip
 SIZES = (7, 1, 21, 12)
 
 
@@ -127,7 +132,7 @@ def test_preparation_reads_rows_three_times_and_looks_at_a_few(task: str, monkey
     monkeypatch.setattr(rereading.InFiles, "_read", noted)
     monkeypatch.delitem(OPTIONS, task, raising=False)  # where rows are left out, what is said of the others is one more
     prepared(6, task)
-    looked_at = {"classification": 1, "translation": 1, "tagging": 0}[task]  # of large data these are the first 10,000
+    looked_at = int(task in ("classification", "translation"))  # of large data these are the first 10,000
     del passes[f"{task}-1.jsonl"]  # its only row may be of dev
     assert passes == {f"{task}-{part}.jsonl": 2 + looked_at for part in range(len(SIZES)) if part != 1}
 
@@ -251,6 +256,17 @@ def test_rows_of_one_file_are_mixed_with_those_far_away(kind: str) -> None:
         assert [e.digest() for batch in batches for e in train.gathered(batch)] == [
             train[number].digest() for batch in batches for number in batch
         ]
+
+
+def test_parts_of_batches_in_which_tokens_are_hidden_make_up_these_batches() -> None:
+    data = prepared(12, "text_autoencoding")
+    train: Any = data.splits["train"]
+    sampler: Any = data.task.sampler(train, batch_tokens=1000, batch_rows=5, seed=1)
+    with train.reading(1, 1, slice(0, None, 2)):
+        for item in sampler.plan(1):
+            whole, parts = sampler.batch(item), [sampler.batch(item, slice(rank, None, 2)) for rank in range(2)]
+            assert whole.indices == (*parts[0].indices, *parts[1].indices)
+            assert torch.equal(whole.lengths, torch.cat([part.lengths for part in parts]))
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "jsonl.gz"])
@@ -413,7 +429,7 @@ def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None
             "language_model",
             {"train": "classification-*.jsonl"},
             "shuffle_buffer: task language_model does not make one example of each row by itself; leave it out. It "
-            "fits classification, tagging, translation",
+            "fits classification, tagging, text_autoencoding, text_regression, translation",
         ),
     ],
 )

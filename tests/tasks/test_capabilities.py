@@ -56,8 +56,8 @@ HAS = {
     Autoencoding: "Codes DecodesInCollate DrawsCharts DrawsMaps Explains Exports KeepsExamples MeasuresLoss Plays "
     "ReadsInPieces ScoresSteps TriedWith ValidatesFaster WritesFromCodes",
     AutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
-    TextAutoencoding: "Embeds ValidatesFaster WritesFromCodes WritesSamples",
-    TextAutoencodingConfig: "ChoosesBySize ReadsOnce",
+    TextAutoencoding: "Embeds KeepsExamples ValidatesFaster WritesFromCodes WritesSamples",
+    TextAutoencodingConfig: "ChoosesBySize KeepsRows ReadsOnce",
     Classification: "Calibrates Embeds Explains Judged KeepsExamples ReadsInPieces ReadsPieces SaysLabels SolvesWide",
     Translation: "DrawsCharts DrawsMaps Explains Judged KeepsExamples Streams TakesOptions ValidatesFaster",
     LanguageModelling: (
@@ -71,7 +71,7 @@ HAS = {
     ),
     Music: "DrawsMaps Explains Generates KeepsExamples Plays WritesSamples",
     QuestionAnswering: ("Embeds Explains FitsThreshold Judged ReadsPieces TakesOptions"),
-    TextRegression: "Embeds Explains Judged MeasuresLoss ReadsPieces",
+    TextRegression: "Embeds Explains Judged KeepsExamples MeasuresLoss ReadsPieces",
     MultipleChoice: "Embeds Explains Judged ReadsPieces TriedWith",
     WordVectorLearning: "Embeds GivesVectors KeepsExamples MovesModel WritesSamples",
     MaskedLM: "Embeds Explains KeepsExamples ReadsPieces TakesOptions",
@@ -84,7 +84,7 @@ HAS = {
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
     MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
-    TextRegressionConfig: "ChoosesBySize ReadsOnce",
+    TextRegressionConfig: "ChoosesBySize KeepsRows ReadsOnce",
     MultipleChoiceConfig: "ChoosesBySize LabelsRows ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",
 }

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recurra.base.contracts import Origin
 from recurra.base.errors import RunError
 from recurra.config import build
 from recurra.data.preparing import ExtraWords, Means
@@ -191,7 +192,9 @@ def unknown_share(texts: Iterable[Encoded]) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class OneText:
+    """A text by itself."""
+
     text: str
 
 
@@ -208,14 +211,42 @@ class CutsTexts(Protocol):
     def max_length(self) -> int | None: ...
 
 
+class Cut(Protocol):
+    """An example of which a part may not be read. all_tokens: how many it has"""
+
+    @property
+    def all_tokens(self) -> int: ...
+    @property
+    def origin(self) -> Origin: ...
+
+
+def cut_note(examples: Collection[Cut], limit: int | None, what: str, where: str = "") -> tuple[str, ...]:
+    """A sentence on examples with more tokens than are read, if there are some. what: "texts", or what else they are"""
+    number, first = 0, None
+    for one in examples if limit is not None else ():
+        if limit is not None and one.all_tokens > limit:
+            number, first = number + 1, first or (one.origin, one.all_tokens)
+    if first is None:
+        return ()
+    return (
+        f"{where}{number:,} of {len(examples):,} {what} are longer than task.max_length = {limit} tokens, and the rest "
+        f"is not read; the first: {first[0]}, {first[1]:,} tokens.",
+    )
+
+
 def reader_of(plan: CutsTexts, texts: Iterable[str], means: Means) -> TextEncoder:
     """The tokenizer that a config describes and the vocabulary of these texts, of which the starts are read.
 
     Raises DataError if there is nothing to learn, ConfigError for options that do not fit.
     """
+    return reader_of_rows(plan, list(map(OneText, texts)), means)
+
+
+def reader_of_rows(plan: CutsTexts, rows: Collection[HasText], means: Means) -> TextEncoder:
+    """The same of texts that need not be in memory: they are gone through again and again."""
     return TextEncoder.fit(
         build(plan.tokenizer, TOKENIZERS),
-        list(map(_Text, texts)),
+        rows,
         means,
         min_count=plan.min_count,
         max_vocabulary=plan.max_vocabulary,

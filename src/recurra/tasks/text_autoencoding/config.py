@@ -13,6 +13,7 @@ from recurra.base.option import OneOf, Opt
 from recurra.config import Section
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
+from recurra.data.store import Fields
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.models.options import WIDEST
 from recurra.tasks.contract import Needs, Suggestion
@@ -20,7 +21,7 @@ from recurra.tasks.language_model.columns import text_column
 from recurra.tasks.language_model.documents import TextRow
 from recurra.tasks.language_model.reading import text_of
 from recurra.tasks.sizing import Choice, Options, Seen
-from recurra.tasks.text import TextEncoder, reader_of
+from recurra.tasks.text import TextEncoder, reader_of_rows
 from recurra.tasks.text_autoencoding.rows import CodedText
 from recurra.tasks.text_autoencoding.sizing import sized
 from recurra.tasks.text_autoencoding.task import TextAutoencoding
@@ -43,6 +44,8 @@ class TextAutoencodingConfig:
             "decoder.readout": "state",
         },
     )
+
+    keeps_tokens: ClassVar = False
 
     text: Annotated[str, Opt("column with the text; of a text file `text`", named=True)] = "text"
     tokenizer: Annotated[Section | Mapping[str, Any] | str, OneOf("how texts become tokens", TOKENIZERS)] = "words"
@@ -136,6 +139,10 @@ class TextAutoencodingConfig:
         """The same of a text that may be blank."""
         return TextRow(text_of(record, self.text, blank=True), record.origin)
 
+    @property
+    def row_codec(self) -> Fields[TextRow]:
+        return Fields(TextRow)
+
     def fit(self, records: Sequence[Record], source: str) -> TextAutoencoding:
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
@@ -144,7 +151,7 @@ class TextAutoencodingConfig:
         self, rows: Collection[TextRow], source: str, means: Means = IN_MEMORY
     ) -> tuple[TextAutoencoding, Iterator[CodedText]]:
         """Tokenizer and vocabulary from training rows, and these as examples."""
-        task = TextAutoencoding(self, reader_of(self, (row.text for row in rows), means))
+        task = TextAutoencoding(self, reader_of_rows(self, rows, means))
         return task, task.examples(means.encoding(rows), means)
 
     def restore(self, data: Mapping[str, Any], origin: str) -> TextAutoencoding:

@@ -18,7 +18,8 @@ from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import DataError
 from recurra.data.draws import key_of
 from recurra.data.preparing import IN_MEMORY, Means
-from recurra.data.tokenizers import BOS, EOS, Vocabulary
+from recurra.data.store import Fields
+from recurra.data.tokenizers import BOS, EOS, Vocabulary, way_of
 from recurra.decode import Hypothesis, greedy
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
@@ -30,7 +31,7 @@ from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.columns import unfit
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.language_model.documents import TextRow
-from recurra.tasks.text import TextEncoder, unknown_share
+from recurra.tasks.text import TextEncoder, cut_note
 from recurra.tasks.text_autoencoding.rows import CodedText, Hiding, batched
 from recurra.tasks.text_autoencoding.scores import Counted, Rewritten, text_scores
 from recurra.tasks.text_autoencoding.tables import drawn_texts, formulas, worst_texts
@@ -88,6 +89,10 @@ class TextAutoencoding:
         if gold and not len(encoded):
             raise DataError(f"{row.origin}: column '{self.plan.text}' holds no token: {row.text!r:.80}.")
         return CodedText(row.text, encoded, all_tokens, row.origin)
+
+    @property
+    def example_codec(self) -> Fields[CodedText]:
+        return Fields(CodedText, encoded=way_of(self.vocabulary))
 
     def sampler(self, examples: Sequence[CodedText], *, batch_tokens: int, batch_rows: int, seed: int) -> Any:
         """Those of like lengths together; where tokens are hidden, others in each epoch."""
@@ -167,18 +172,13 @@ class TextAutoencoding:
 
     def filter(self, examples: Sequence[CodedText], split: str) -> tuple[Sequence[CodedText], tuple[str, ...]]:
         """All of them, with what was cut, and whether the tokenizer fits."""
+        cut = self._cut(examples, f"{split}: ")
         words = mean(len(e.text.split()) for e in islice(examples, LOOKED_AT)) if examples else 0.0
         found = unfit("task.tokenizer", str(self.reader.tokenizer.to_json()["name"]), words)
-        return examples, (*([found] if found and split == "train" else []), *self._cut(examples, f"{split}: "))
+        return examples, (*([found] if found and split == "train" else []), *cut)
 
     def _cut(self, examples: Sequence[CodedText], where: str = "") -> tuple[str, ...]:
-        limit = self.reader.max_length
-        if limit is None or not (found := [e for e in examples if e.all_tokens > limit]):
-            return ()
-        return (
-            f"{where}{len(found):,} of {len(examples):,} texts are longer than task.max_length = {limit} tokens, and "
-            f"the rest is not read; the first: {found[0].origin}, {found[0].all_tokens:,} tokens.",
-        )
+        return cut_note(examples, self.reader.max_length, "texts", where)
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -232,8 +232,11 @@ class TextAutoencoding:
         found: dict[str, str | int | float] = {"vocabulary": len(self.vocabulary)}
         found["numbers of a code"] = self.plan.code_size
         for name, examples in splits.items():
-            found |= {f"{name} texts": len(examples), f"{name} tokens": sum(e.length for e in examples)}
-            found[f"{name} unknown tokens"] = f"{unknown_share(e.encoded for e in examples):.2%}"
+            tokens = unknown = 0
+            for e in examples:
+                tokens, unknown = tokens + e.length, unknown + e.encoded.num_unknown
+            found |= {f"{name} texts": len(examples), f"{name} tokens": tokens}
+            found[f"{name} unknown tokens"] = f"{unknown / max(tokens, 1):.2%}"
         return found
 
     @property

@@ -16,12 +16,14 @@ from recurra.config import Section
 from recurra.data.fields import Field
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
+from recurra.data.store import Fields
+from recurra.data.store.side_by_side import in_one_pass
 from recurra.data.tokenizers import TOKENIZERS
 from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
-from recurra.tasks.text import TextEncoder, reader_of
+from recurra.tasks.text import TextEncoder, reader_of_rows
 from recurra.tasks.text_regression.columns import suggested
-from recurra.tasks.text_regression.rows import ScoredColumns, ScoredExample, ScoredRow
+from recurra.tasks.text_regression.rows import EachText, ScoredColumns, ScoredExample, ScoredRow
 from recurra.tasks.text_regression.sizing import sized
 from recurra.tasks.text_regression.task import TextRegression
 
@@ -35,6 +37,8 @@ class TextRegressionConfig:
         {"inputs": ("tokens", "word_pieces"), "head": ("numbers",), "wide": ("none",)},
         {"encoder.bidirectional": True},
     )
+
+    keeps_tokens: ClassVar = False
 
     text: Annotated[str, Opt("column with the text", named=True)] = "text"
     pair: Annotated[str | None, Opt("column with a second text; null: there is none", named=True)] = None
@@ -91,6 +95,10 @@ class TextRegressionConfig:
         """A text with its number. Raises DataError, with file and line, if nothing can be learned from it."""
         return self.columns.read(record)
 
+    @property
+    def row_codec(self) -> Fields[ScoredRow]:
+        return Fields(ScoredRow)
+
     def fit(self, records: Sequence[Record], source: str) -> TextRegression:
         """The task from training records, as `fit_examples`."""
         return self.fit_examples([self.read(record) for record in records], source)[0]
@@ -99,9 +107,11 @@ class TextRegressionConfig:
         self, rows: Collection[ScoredRow], source: str, means: Means = IN_MEMORY
     ) -> tuple[TextRegression, Iterator[ScoredExample]]:
         """Tokenizer, vocabulary and scale from training rows, and these as examples."""
-        texts = [text for row in rows for text in (row.first, row.second) if text is not None]
-        reader = reader_of(self, texts, means)
-        scaler = Scaler.fit("standard", [np.array([[row.gold]], np.float64) for row in rows], 1)
+        reader, scaler = in_one_pass(
+            rows,
+            lambda: reader_of_rows(self, EachText(rows, len(self.columns.texts)), means),
+            lambda: Scaler.fit("standard", (np.array([[row.gold]], np.float64) for row in rows), 1),
+        )
         task = TextRegression(self, reader, scaler)
         return task, task.examples(means.encoding(rows), means)
 

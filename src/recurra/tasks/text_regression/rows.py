@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.digest import digest_of
@@ -11,8 +13,9 @@ from recurra.base.normal import normal
 from recurra.base.words import as_written
 from recurra.data.fields import numbers_of
 from recurra.data.formats import field
-from recurra.data.tokenizers import Encoded
+from recurra.data.tokenizers import Encoded, Vocabulary
 from recurra.tasks.blank import emptiness, is_blank
+from recurra.tasks.text import OneText
 
 # Of a number and of its negative: float32, in which errors are squared, ends at 3.4e38.
 LARGEST = 1e18
@@ -72,6 +75,44 @@ class ScoredExample:
 
     def digest(self) -> bytes:
         return digest_of(self.encoded.digest(), self.gold)
+
+
+class ScoredCodec:
+    """Examples as plain values, and back. vocabulary: whose numbers they have"""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def to_plain(self, one: ScoredExample) -> Any:
+        """The texts, the number, and the tokens of an example."""
+        row = one.row
+        return row.first, row.second, row.gold, one.encoded.data, one.encoded.spelling, one.all_tokens
+
+    def from_plain(self, plain: Any, origin: Origin) -> ScoredExample:
+        """The inverse of `to_plain`."""
+        first, second, gold, data, spelling, all_tokens = plain
+        return ScoredExample(
+            ScoredRow(first, second, gold, origin), Encoded(self._vocabulary, data, spelling), all_tokens
+        )
+
+
+class EachText(Collection[OneText]):
+    """The texts of rows, one by one, to be gone through again and again. number: of each row"""
+
+    def __init__(self, rows: Collection[ScoredRow], number: int) -> None:
+        self._rows, self._number = rows, number
+
+    def __len__(self) -> int:
+        return len(self._rows) * self._number
+
+    def __iter__(self) -> Iterator[OneText]:
+        for row in self._rows:
+            yield OneText(row.first)
+            if row.second is not None:
+                yield OneText(row.second)
+
+    def __contains__(self, one: object) -> bool:
+        return any(text == one for text in self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from recurra.tasks.blank import NOTE, blank_warnings
 from recurra.tasks.bucketing import BucketSampler
 from recurra.tasks.encoder_attention import attention_maps, attention_table, attention_weights
 from recurra.tasks.explanation import ExplanationTarget, answer_of, copies_of, entry_of
-from recurra.tasks.text import TextEncoder, pad_arrays
+from recurra.tasks.text import TextEncoder, cut_note, pad_arrays
 from recurra.tasks.text_regression.baselines import compared
-from recurra.tasks.text_regression.rows import ScoredExample, ScoredRow
+from recurra.tasks.text_regression.rows import ScoredCodec, ScoredExample, ScoredRow
 from recurra.tasks.two_texts import encoded_pair
 
 if TYPE_CHECKING:
@@ -86,6 +86,10 @@ class TextRegression:
             return ScoredExample(row, *self.reader.encode(row.first))
         return ScoredExample(row, *encoded_pair(self.reader, row.first, row.second))
 
+    @property
+    def example_codec(self) -> ScoredCodec:
+        return ScoredCodec(self.vocabulary)
+
     def sampler(
         self, examples: Sequence[ScoredExample], *, batch_tokens: int, batch_rows: int, seed: int
     ) -> BucketSampler:
@@ -124,18 +128,13 @@ class TextRegression:
 
     def filter(self, examples: Sequence[ScoredExample], split: str) -> tuple[Sequence[ScoredExample], tuple[str, ...]]:
         """All of them, with what was cut, and a number that never changes."""
+        cut = self._cut(examples, f"{split}: ")
         same = f"train: the same number to predict in every row: {self.plan.target}."
-        constant = (same,) if split == "train" and len({e.gold for e in examples}) == 1 else ()
-        return examples, (*constant, *self._cut(examples, f"{split}: "))
+        constant = (same,) if split == "train" and _alike(e.gold for e in examples) else ()
+        return examples, (*constant, *cut)
 
     def _cut(self, examples: Sequence[ScoredExample], where: str = "") -> tuple[str, ...]:
-        limit = self.reader.max_length
-        if limit is None or not (found := [e for e in examples if e.all_tokens > limit]):
-            return ()
-        return (
-            f"{where}{len(found):,} of {len(examples):,} rows are longer than task.max_length = {limit} tokens, and "
-            f"the rest is not read; the first: {found[0].origin}, {found[0].all_tokens:,} tokens.",
-        )
+        return cut_note(examples, self.reader.max_length, "rows", where)
 
     # -- for predict -----------------------------------------------------------------------------------------------
 
@@ -210,3 +209,10 @@ class TextRegression:
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
         return {"reader": self.reader.to_json(), "target": self.scaler.to_json()}
+
+
+def _alike(values: Iterable[Any]) -> bool:
+    """Whether all are the same; of none, no."""
+    some = iter(values)
+    first = next(some, None)
+    return first is not None and all(one == first for one in some)
