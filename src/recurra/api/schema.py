@@ -87,7 +87,7 @@ class Settings:
         Raises ConfigError, before it takes memory, if it would be larger than training.max_model_gib.
         """
         _refuse_large(self.resolved, sizes, self.training.max_model_gib)
-        torch.manual_seed(self.training.seed)
+        torch.default_generator.manual_seed(self.training.seed)  # see training.randomness: the weights are drawn here
         model: torch.nn.Module = build(self.resolved.section("model"), MODELS, sizes)
         return model
 
