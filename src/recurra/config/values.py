@@ -147,6 +147,8 @@ def _literal(arguments: Sequence[Any], value: Any) -> Any:
 
 
 def _union(members: Sequence[Any], note: Opt, value: Any) -> Any:
+    if value is None and NoneType in members:  # most defaults: it fits no other member
+        return None
     misfits = []
     for member in members:
         try:

@@ -25,7 +25,7 @@ def uniform(parameters: Iterable[tuple[Parameter, Tensor]], H: int) -> None:
     for description, tensor in parameters:
         if description.kind == "gain":
             torch.nn.init.ones_(tensor)
-        else:
+        elif not tensor.is_meta:  # torch would work out in Python what drawing nothing gives
             torch.nn.init.uniform_(tensor, -bound, bound)
 
 
