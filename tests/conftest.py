@@ -84,7 +84,7 @@ def _nobody_waits_for_the_disk() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_seed_is_one_of_the_processor() -> Iterator[None]:
-    """torch.manual_seed writes down the stack for three kinds of devices that may come yet: half a millisecond, and 10 kB.
+    """torch.manual_seed writes down the stack for three kinds of devices that may come: half a millisecond, and 10 kB.
 
     Where a device is there, all is as torch has it.
     """
