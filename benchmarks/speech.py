@@ -1,7 +1,7 @@
 """Speech to text on public recordings: trains, and prints the test scores, a line of JSON for each seed.
 
     python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER]
-        [--head transducer|attention] [--beam 16] [--lm] [--words FILE.arpa]
+        [--head transducer|attention] [--beam 16] [--lm] [--ngrams FILE.arpa]
 
 an4        CMU's features: etc/ and the feat/ that an4_mfcc.tar.gz holds
 yesno      OpenSLR 1: the 60 sounds of waves_yesno.tar.gz; with what `init` writes
@@ -14,8 +14,8 @@ kathleen   1,132 sentences of one voice: transcripts.tsv and the sounds that ogg
 --beam     score the search for the best text too, with a beam of so many
 --lm       with a language model of characters beside, of the training texts alone; its weight and bonus are chosen by
            the CER of dev
---words    with n-grams of words (benchmarks/word_ngrams.py), and FILE.words as the only ones that may be said; weight
-           and bonus chosen in the same way
+--ngrams   with n-grams of letters or of words (benchmarks/ngrams.py), these with FILE.words as the only ones that may
+           be said; weight and bonus chosen in the same way
 """
 
 from __future__ import annotations
@@ -229,8 +229,8 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
             found[f"beam {asked.beam}"] = scores_of(run, "test", {"beam": asked.beam})
         if asked.lm:
             found["with a language model"] = fused(run, asked.beam, letters(language_model(run, scratch, seed)))
-        if asked.words:
-            found["with words"] = fused(run, asked.beam, words(asked.words))
+        if asked.ngrams:
+            found["with n-grams"] = fused(run, asked.beam, ngrams(asked.ngrams))
     return found
 
 
@@ -263,10 +263,13 @@ def letters(run: Path) -> Beside:
     return Beside(lambda weight, bonus: {"lm": str(run), "lm_weight": weight, "lm_bonus": bonus}, tried)
 
 
-def words(path: Path) -> Beside:
-    ngrams, lexicon = NGrams.read(path), str(path.with_suffix(".words"))
-    tried = [(0.3, 2.0), (0.5, 2.0), (0.5, 4.0), (0.8, 4.0)]
-    return Beside(lambda weight, bonus: {"lm": Fusion(ngrams, "word", weight, bonus), "lexicon": lexicon}, tried)
+def ngrams(path: Path) -> Beside:
+    found = NGrams.read(path)
+    if found.of_characters:
+        tried = [(0.6, 1.5), (0.8, 1.5), (0.8, 2.0), (1.0, 2.0)]
+        return Beside(lambda weight, bonus: {"lm": Fusion(found, "unit", weight, bonus)}, tried)
+    tried, lexicon = [(0.3, 2.0), (0.5, 2.0), (0.5, 4.0), (0.8, 4.0)], str(path.with_suffix(".words"))
+    return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus), "lexicon": lexicon}, tried)
 
 
 def fused(run: Path, beam: int, beside: Beside) -> dict[str, Any]:
@@ -290,10 +293,10 @@ def main() -> None:
     parser.add_argument("--head", choices=list(HEADS), default="ctc", help="what says units; ctc: as the config has it")
     parser.add_argument("--beam", type=int, default=1, help="score the search with so many texts too")
     parser.add_argument("--lm", action="store_true", help="and with a language model of the training texts")
-    parser.add_argument("--words", type=Path, metavar="FILE.arpa", help="and with n-grams of words, and FILE.words")
+    parser.add_argument("--ngrams", type=Path, metavar="FILE.arpa", help="and with n-grams of letters, or words")
     args = parser.parse_args()
-    if (args.lm or args.words) and args.beam < 2:
-        parser.error("--lm and --words have no effect with a beam of 1; add --beam 16.")
+    if (args.lm or args.ngrams) and args.beam < 2:
+        parser.error("--lm and --ngrams have no effect with a beam of 1; add --beam 16.")
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             run = (args.out or Path(folder)) / f"{args.what}-{seed}"

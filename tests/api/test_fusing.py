@@ -23,6 +23,14 @@ def test_an_arpa_file_judges_words(tmp_path: Path) -> None:
     assert with_fusion({"beam": 3}) == {"beam": 3}
 
 
+def test_an_arpa_file_of_characters_judges_units(tmp_path: Path) -> None:
+    (tmp_path / "l.arpa").write_text(
+        ARPA.replace("ngram 1=2", "ngram 1=3").replace("yes", "y\n-0.3 |").replace("no", "n")
+    )
+    fusion = with_fusion({"lm": tmp_path / "l.arpa"})["lm"]
+    assert (fusion.by, fusion.weight, fusion.bonus) == ("unit", 0.5, 0.0)
+
+
 def test_a_run_of_another_task_is_refused(run: Path) -> None:
     with pytest.raises(ConfigError, match="lm: run is a run of classification; expected a language model"):
         with_fusion({"lm": "run"})

@@ -327,6 +327,45 @@ def test_a_space_that_is_not_of_ascii_may_be_a_token(tmp_path):
     assert NGrams.read(tmp_path / "x.arpa").score([((), "\u3000")])[0][0] == pytest.approx(-0.5 * math.log(10))
 
 
+LETTERS = """\\data\\
+ngram 1=5
+ngram 2=3
+
+\\1-grams:
+-99 <s> -0.3
+-0.9 </s>
+-0.5 a -0.2
+-0.7 b -0.1
+-0.6 {space} -0.4
+
+\\2-grams:
+-0.2 a {space}
+-0.3 {space} b
+-0.8 <s> a
+
+\\end\\
+"""
+
+
+@pytest.mark.parametrize("space", ["<space>", "|", "\u2581"])
+def test_characters_with_a_sign_of_the_space_are_asked_at_each_unit(tmp_path, space):
+    (tmp_path / "x.arpa").write_text(LETTERS.format(space=space), encoding="utf-8")
+    model = NGrams.read(tmp_path / "x.arpa")
+    assert model.of_characters
+    nats, history = [], model.start()
+    for unit in "a bb":
+        ((one, history),) = model.score([(history, unit)])
+        nats.append(one)
+    # <s> a, a _, _ b, and b b by its history's weight
+    assert nats == pytest.approx([math.log(10) * p for p in (-0.8, -0.2, -0.3, -0.1 - 0.7)])
+
+
+@pytest.mark.parametrize("other", ["ab", "<sp>", "c"])
+def test_words_beside_characters_or_no_space_make_a_file_of_words(tmp_path, other):
+    (tmp_path / "x.arpa").write_text(LETTERS.format(space=other), encoding="utf-8")
+    assert not NGrams.read(tmp_path / "x.arpa").of_characters
+
+
 def test_a_language_model_without_weight_changes_nothing_where_it_says_never(logits, tmp_path):
     text = ARPA.replace("-0.7 </s>", "-inf </s>").replace("-0.6 ab </s>", "-inf ab </s>")
     (tmp_path / "x.arpa").write_text(text, encoding="utf-8")

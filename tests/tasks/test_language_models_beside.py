@@ -12,6 +12,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import EOS, UNK
 from recurra.decode.fusion import Fusion
+from recurra.decode.ngrams import NGrams
 from recurra.nn import softmax_log_probabilities
 from tasks.test_language_model_task import fitted, model_for
 from tasks.test_transcription_task import task_for as speech_for
@@ -117,10 +118,16 @@ def test_hot_words_are_read_as_texts_are():
         speech_for(tokenizer="spaces").with_options({"beam": 4, "hot_words": {"bbb": 1.0}})
 
 
-def test_a_network_of_characters_beside_other_units_is_refused():
+def network_of_characters():
     written = fitted(tokenizer="characters", document="row")
     scores, by = written.token_scores(model_for(written))
-    lm = Fusion(scores, by)
+    assert by == "unit"
+    return scores
+
+
+@pytest.mark.parametrize("scores", [network_of_characters, lambda: NGrams({}, 1, space="|")])
+def test_characters_beside_other_units_are_refused(scores):
+    lm = Fusion(scores(), "unit")
     assert speech_for().with_options({"beam": 4, "lm": lm}).decoding.lm is lm
     for tokenizer, name in (("spaces", "spaces"), ({"name": "subwords", "vocab_size": 6}, "subwords")):
         with pytest.raises(ConfigError, match=f"judges characters, and the units of this run are {name}"):

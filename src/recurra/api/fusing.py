@@ -65,7 +65,8 @@ def _words(path: Path) -> tuple[str, ...]:
 
 def _opened(path: Path, weight: float, bonus: float) -> Fusion:
     if not path.is_dir():
-        return Fusion(NGrams.read(path), "word", weight, bonus)
+        ngrams = NGrams.read(path)
+        return Fusion(ngrams, "unit" if ngrams.of_characters else "word", weight, bonus)
     run = open_run(path)
     if not isinstance(run.task, ScoresTokens):
         word = run.settings.tree["task"]["name"]

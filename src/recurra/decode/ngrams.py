@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -18,6 +18,8 @@ LONGEST_COUNT = 20
 LN_10 = math.log(10)
 # Other spaces, such as that of Chinese and Japanese text, may be tokens.
 BETWEEN = " \t"
+# How files of characters write the space, which stands between their tokens.
+SPACES = ("<space>", "|", "\N{LOWER ONE EIGHTH BLOCK}")
 
 Gram = tuple[str, ...]
 
@@ -27,19 +29,32 @@ class NGrams:
 
     grams: (ln p, ln weight of falling back) of each      order: tokens of the longest
     unknown: nats of a token that is not in the file. Where that has <unk>, such a token is one, in longer n-grams too
+    space: how the space is written, where tokens are characters; None: they are words
     Source: Katz 1987, "Estimation of probabilities from sparse data", equation for backing off.
     """
 
-    def __init__(self, grams: dict[Gram, tuple[float, float]], order: int, *, unknown: float = -10.0) -> None:
+    def __init__(
+        self, grams: dict[Gram, tuple[float, float]], order: int, *, unknown: float = -10.0, space: str | None = None
+    ) -> None:
         self._grams, self._order = grams, order
         self._unknown, self._has_unknown = unknown, (UNKNOWN,) in grams
+        self._space = space
+
+    @property
+    def of_characters(self) -> bool:
+        """Whether tokens are characters, the space among them."""
+        return self._space is not None
 
     @classmethod
     def read(cls, path: Path, *, unknown: float = -10.0) -> NGrams:
-        """A file with its log10 probabilities. Raises DataError, with file and line, for what is no ARPA file."""
+        """A file with its log10 probabilities. Its tokens are characters where each is one, but for one of SPACES.
+
+        Raises DataError, with file and line, for what is no ARPA file.
+        """
         try:
             with path.open(encoding="utf-8") as file:
-                return cls(*_parsed(path, _lines(path, file)), unknown=unknown)
+                grams, order = _parsed(path, _lines(path, file))
+            return cls(grams, order, unknown=unknown, space=_space(gram[0] for gram in grams if len(gram) == 1))
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
@@ -60,6 +75,8 @@ class NGrams:
         return [self._score(history, END)[0] for history in histories]
 
     def _score(self, history: Gram, token: str) -> tuple[float, Gram]:
+        if self._space is not None and token.isspace():
+            token = self._space
         if self._has_unknown and (token,) not in self._grams:
             token = UNKNOWN
         kept = (*history, token)[1 - self._order :] if self._order > 1 else ()
@@ -70,6 +87,12 @@ class NGrams:
                 return total + found[0], kept
             total += self._grams.get(history[begin:], (0.0, 0.0))[1]
         return total + self._unknown, kept
+
+
+def _space(tokens: Iterable[str]) -> str | None:
+    """The sign of the space among tokens that are characters; None: they are words."""
+    longer = {token for token in tokens if len(token) > 1 or token in SPACES} - {START, END, UNKNOWN}
+    return longer.pop() if len(longer) == 1 and longer <= set(SPACES) else None
 
 
 def _lines(path: Path, file: TextIO) -> Iterator[tuple[int, str]]:

@@ -17,6 +17,7 @@ from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion, NetworkScores
+from recurra.decode.ngrams import NGrams
 from recurra.decode.texts import Texts
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
@@ -75,14 +76,19 @@ def _as_words(lexicon: object, plan: TranscriptionConfig, units: Units) -> froze
 
 
 def _refuse_other_units(lm: object, units: Units) -> None:
-    """Raise ConfigError for what is no language model, and for a network of characters beside other units."""
+    """Raise ConfigError for what is no language model, and for one of characters beside other units."""
     if not isinstance(lm, Fusion):
         raise ConfigError(f"lm: expected a language model, got {lm!r}; recurra.api.predict opens one by its path.")
     name = units.tokenizer.to_json()["name"]
-    if lm.by == "unit" and isinstance(lm.scores, NetworkScores) and name != "characters":
+    if lm.by == "unit" and _judges_characters(lm.scores) and name != "characters":
         raise ConfigError(
-            f"lm: judges characters, and the units of this run are {name}; take one of words, or an ARPA file."
+            f"lm: judges characters, and the units of this run are {name}; take one of words, a run or an ARPA file."
         )
+
+
+def _judges_characters(scores: object) -> bool:
+    """Models of the user may judge units of any kind."""
+    return isinstance(scores, NetworkScores) or (isinstance(scores, NGrams) and scores.of_characters)
 
 
 # A wider beam is slower in proportion.
