@@ -13,8 +13,9 @@ the link are late or few for 3 s (tc); the link is down for 0.5 to 8 s, which is
 (--timeout). The exit code is 0 if every run has the weights, the scores and the log of the undisturbed one, bit for
 bit, else 1.
 
---efficiency: seconds and CPU seconds of the same steps in one process with one thread, and on two hosts with one each;
-what a small and a large sum over the link take; and what that means for 8, 64 and 512 hosts (docs/concepts/scale.md).
+--efficiency: seconds and CPU seconds of the same steps in one process with one thread, in two such processes at once,
+and on two hosts with one each; what a small and a large sum over the link take; and what that means for 8, 64 and 512
+hosts (docs/concepts/scale.md).
 """
 
 from __future__ import annotations
@@ -299,11 +300,11 @@ def efficiency(folder: Path, network: Network, rows: int, steps: int = 10) -> in
     write_text(folder / "config.yaml", text)
     cpu, last = torch.device("cpu"), steps - 2
 
-    def alone() -> None:
+    def alone(name: str) -> None:
         settings = read_settings(folder / "config.yaml", [], None)
-        made = start(RunFolder(folder / "alone"), settings, cpu, NoCallback(), SingleProcess())
+        made = start(RunFolder(folder / name), settings, cpu, NoCallback(), SingleProcess())
         with Stopping() as stopping:
-            run_epochs(made, stopping, Clock(folder / "alone.json", last))
+            run_epochs(made, stopping, Clock(folder / f"{name}.json", last))
 
     def shared() -> None:
         number = int(os.environ["RANK"])
@@ -319,20 +320,30 @@ def efficiency(folder: Path, network: Network, rows: int, steps: int = 10) -> in
         write_text(folder / f"link-{number}.json", json.dumps(sums))
         rank.agreed([0.0])
 
-    (folder / "alone").mkdir()
-    child = os.fork()
-    if not child:
-        alone()
-        os._exit(0)
-    if os.waitpid(child, 0)[1]:
-        raise SystemExit("the process alone has failed")
+    def at_once(*names: str) -> list[list[float]]:
+        children = []
+        for name in names:
+            (folder / name).mkdir()
+            children.append(os.fork())
+            if not children[-1]:
+                alone(name)
+                os._exit(0)
+        if any(os.waitpid(child, 0)[1] for child in children):
+            raise SystemExit("a process alone has failed")
+        return [json.loads((folder / f"{name}.json").read_text()) for name in names]
+
+    (one,), pair = at_once("alone"), at_once("first", "second")
     trained(network, folder / "both", shared, lambda hosts: None, 0)
-    one = json.loads((folder / "alone.json").read_text())
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     wall, spent = max(rank[0] for rank in ranks), sum(rank[1] for rank in ranks)
     print(f"{last - WARM} steps, one process: {one[0]:.2f} s, {one[1]:.2f} CPU s")
     print(f"{last - WARM} steps, two hosts: {wall:.2f} s, {spent:.2f} CPU s of both")
     print(f"efficiency: {one[0] / (2 * wall):.1%} of the time, {one[1] / spent:.1%} of the CPU time")
+    beside, both = max(clock for clock, _ in pair), sum(cpu for _, cpu in pair)
+    print(
+        f"{last - WARM} steps, two processes that know nothing of each other: {beside:.2f} s, {both:.2f} CPU s of both"
+    )
+    print(f"efficiency against these: {beside / (2 * wall):.1%} of the time, {both / (2 * spent):.1%} of the CPU time")
     size, small, large = json.loads((folder / "link-0.json").read_text())
     late, rate = small / 2, 4 * size / large
     print(f"a sum of 1 number: {small * 1e6:.0f} us; of {size:,}: {large * 1e3:.1f} ms, {rate / 1e9:.2f} GB/s a host")

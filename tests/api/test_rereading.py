@@ -191,17 +191,26 @@ def as_parquet(rows: list[dict[str, Any]]) -> bytes:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     parquet = pytest.importorskip("pyarrow.parquet")
     file = pa.BufferOutputStream()
-    parquet.write_table(pa.Table.from_pylist(rows), file, row_group_size=50)
+    parquet.write_table(pa.Table.from_pylist(rows), file, row_group_size=30)
     return bytes(file.getvalue())
 
 
 WRITTEN: dict[str, Callable[[list[dict[str, Any]]], bytes]] = {
     "csv": as_csv,
-    "tsv": lambda rows: b"text\tlabel\n" + "".join(f"{row['text']}\t{row['label']}\n" for row in rows).encode(),
-    "jsonl": lambda rows: b"\xef\xbb\xbf" + "".join(json.dumps(row) + "\n\n" for row in rows).encode(),
+    "tsv": lambda rows: b"\xef\xbb\xbftext\tlabel\n" + "".join(f"{r['text']}\t{r['label']}\n" for r in rows).encode(),
+    "jsonl": lambda rows: "".join(json.dumps(row) + "\n\n" for row in rows).encode(),
     "jsonl.gz": lambda rows: gzip.compress(WRITTEN["jsonl"](rows)),
     "parquet": as_parquet,
+    "broken.csv": lambda rows: broken(rows, "csv", b'"stray,odd\n'),
+    "broken.jsonl": lambda rows: broken(rows, "jsonl", b'{"text": nothing}\n'),
 }  # fmt: skip
+
+
+def broken(rows: list[dict[str, Any]], kind: str, line: bytes) -> bytes:
+    """With a broken line behind every fifth row."""
+    parts = [WRITTEN[kind](rows[k : k + 5]) for k in range(0, len(rows), 5)]
+    head = 0 if kind == "jsonl" else parts[0].index(b"\n") + 1
+    return parts[0][:head] + b"".join(part[head:] + line for part in parts)
 
 
 def parts_of(train: Any, rank: int, ranks: int, parsed: list[int]) -> list[tuple[int, ...]]:
@@ -213,13 +222,14 @@ def parts_of(train: Any, rank: int, ranks: int, parsed: list[int]) -> list[tuple
         return [sampler.batch(item, part) for item in plan]  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("kind", WRITTEN)
+@pytest.mark.parametrize("kind", [kind for kind in WRITTEN if kind != "jsonl"])
 def test_a_rank_parses_little_more_than_its_part_of_the_rows(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(640)]
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(400)]
     for part in range(4):
-        Path(f"many-{part}.{kind}").write_bytes(WRITTEN[kind](rows[part * 160 : part * 160 + 160]))
-    train: Any = prepared(200, "classification", data={"train": f"many-*.{kind}"}).splits["train"]
+        Path(f"many-{part}.{kind}").write_bytes(WRITTEN[kind](rows[part * 100 : part * 100 + 100]))
+    train: Any = prepared(150, "classification", data={"train": f"many-*.{kind}", "on_error": "skip"}).splits["train"]
     every, parsed, before_row = list(train), [0], Cursor.before_row
+    lines = len(rows) * (6 if "broken" in kind else 5) // 5
 
     def counted(cursor: Cursor, *given: Any) -> None:
         parsed[0] += 1
@@ -230,21 +240,21 @@ def test_a_rank_parses_little_more_than_its_part_of_the_rows(kind: str, monkeypa
         found = []
         for rank in range(ranks):
             found.append(parts_of(train, rank, ranks, parsed))
-            assert parsed[0] <= most * len(rows), (ranks, rank)
+            assert parsed[0] <= most * lines, (ranks, rank)
         whole = parts_of(train, 0, 1, parsed)
         assert [tuple(chain(*parts)) for parts in zip(*found, strict=True)] == whole
         assert sorted(number for batch in whole for number in batch) == list(range(len(every)))
-    for numbers in ([3, 400, 2, 3], range(len(every) - 1, 0, -7)):
+    for numbers in ([3, 300, 2, 3], range(len(every) - 1, 0, -7)):
         assert [(str(e.origin), e.digest()) for e in train.gathered(numbers)] == [
             (str(every[k].origin), every[k].digest()) for k in numbers
         ]
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_rows_of_one_file_are_mixed_with_those_far_away(kind: str) -> None:
-    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(800)]
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(500)]
     Path(f"one.{kind}").write_bytes(WRITTEN[kind](rows))
-    kept, found = (prepared(buffer, "classification", data={"train": f"one.{kind}"}) for buffer in (None, 160))
+    kept, found = (prepared(buffer, "classification", data={"train": f"one.{kind}"}) for buffer in (None, 120))
     assert found.fingerprint == kept.fingerprint
     train: Any = found.splits["train"]
     batches = train.planned(1, 1, token_budget=10**6, max_sequences=16)
@@ -269,13 +279,13 @@ def test_parts_of_batches_in_which_tokens_are_hidden_make_up_these_batches() -> 
             assert torch.equal(whole.lengths, torch.cat([part.lengths for part in parts]))
 
 
-@pytest.mark.parametrize("kind", ["csv", "jsonl", "jsonl.gz"])
+@pytest.mark.parametrize("kind", ["csv", "jsonl.gz"])
 def test_of_files_elsewhere_a_rank_asks_for_its_part_of_the_bytes(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = pytest.importorskip("fsspec", reason="fsspec is not installed").filesystem("memory")
-    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(1600)]
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(800)]
     for part in range(2):
-        memory.pipe(f"/ranged-{kind}/many-{part}.{kind}", WRITTEN[kind](rows[part * 800 : part * 800 + 800]))
-    train: Any = prepared(400, "classification", data={"train": f"memory://ranged-{kind}/*"}).splits["train"]
+        memory.pipe(f"/ranged-{kind}/many-{part}.{kind}", WRITTEN[kind](rows[part * 400 : part * 400 + 400]))
+    train: Any = prepared(200, "classification", data={"train": f"memory://ranged-{kind}/*"}).splits["train"]
     every, asked, cat_file, opened = list(train), [0], type(memory).cat_file, type(memory).open
 
     def counted(system: Any, path: str, start: int, end: int | None) -> Any:
@@ -296,7 +306,7 @@ def test_of_files_elsewhere_a_rank_asks_for_its_part_of_the_bytes(kind: str, mon
         found.append(parts_of(train, rank, 2, asked))
         assert 0.4 * size < asked[0] <= (0.7 if kind != "jsonl.gz" else 1) * size
     assert sorted(chain(*chain(*found))) == list(range(len(every)))
-    for numbers in ([3, 1200, 2, 3, 1, 4], range(len(every) - 1, 0, -37)):
+    for numbers in ([3, 600, 2, 3, 1, 4], range(len(every) - 1, 0, -37)):
         assert [(str(e.origin), e.digest()) for e in train.gathered(numbers)] == [
             (str(every[k].origin), every[k].digest()) for k in numbers
         ]
