@@ -94,6 +94,12 @@ def dropped_out(x: Tensor, dropped: int, seed: int) -> Tensor:
     return made
 
 
+def drop_here(x: Tensor, dropped: int, seed: int) -> Tensor:
+    """The same in the place of x, contiguous, which is read by nothing else and kept by no gradient."""
+    made: Tensor = _DropHere.apply(x, dropped, seed)  # type: ignore[no-untyped-call]
+    return made
+
+
 def can_drop(x: Tensor) -> bool:
     """Whether `dropped_out` takes such a tensor."""
     if recording() or type(x) not in PLAIN or x.dtype is not torch.float32 or not x.is_cpu or transformed([x]):
@@ -110,6 +116,21 @@ class _Dropout(torch.autograd.Function):
         y = torch.empty_like(x)
         cpu._native.drop(cpu.instruction_set(), x.data_ptr(), y.data_ptr(), x.numel(), dropped, seed)
         return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return dropped_out(gradient, *ctx.drawn), None, None
+
+
+class _DropHere(torch.autograd.Function):
+    """The same, with no second tensor of its size."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, dropped: int, seed: int) -> Tensor:
+        ctx.drawn = (dropped, seed)
+        ctx.mark_dirty(x)
+        cpu._native.drop(cpu.instruction_set(), x.data_ptr(), x.data_ptr(), x.numel(), dropped, seed)
+        return x
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from recurra.base.errors import ConfigError
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
+from recurra.nn.transformer.again import dropped_units, normed
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.rows import Rows
 
@@ -93,11 +94,16 @@ class TransformerEncoderLayer(nn.Module):
 
     def with_keys(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """The same, with keys and values (S, d), for a cache."""
-        said, k, v = self.self_attn(self.norm1(x) if self.norm_first else x, rows, cache)
-        x = x + self.dropout1(said)
         if self.norm_first:
-            return x + self.dropout2(fed_forward(self, self.norm2(x))), k, v
-        x = self.norm1(x)
+            y, made_again = normed(self.norm1, x)
+            with made_again:
+                said, k, v = self.self_attn(y, rows, cache)
+            x = x + self.dropout1(said)
+            y, made_again = normed(self.norm2, x)
+            with made_again:
+                return x + self.dropout2(fed_forward(self, y)), k, v
+        said, k, v = self.self_attn(x, rows, cache)
+        x = self.norm1(x + self.dropout1(said))
         return self.norm2(x + self.dropout2(fed_forward(self, x))), k, v
 
 
@@ -119,10 +125,23 @@ def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
     if layer.gated:
         a, b = y.chunk(2, -1)
         y = layer.activation(a) * b
+    elif _can_be_made_again(layer):
+        p = layer.dropout.p if layer.dropout.training else 0.0
+        units, made_again = dropped_units(y, layer.activation, p)
+        with made_again:
+            said: Tensor = layer.linear2(units)
+            return said
     else:
         y = layer.activation(y)
     found: Tensor = layer.linear2(layer.dropout(y))
     return found
+
+
+def _can_be_made_again(layer: FeedsForward) -> bool:
+    """Whether the same numbers come of a function and a dropout at any time: another function may draw, or count."""
+    dropout, function = layer.dropout, layer.activation
+    hooked = dropout._forward_hooks or dropout._forward_pre_hooks
+    return type(dropout) is QuickDropout and not hooked and any(function is known for known in FUNCTIONS.values())
 
 
 def made_norm(word: str, size: int, eps: float, *, bias: bool) -> nn.Module:
