@@ -15,7 +15,9 @@ import pytest
 from data.formats.formats_room import ROWS, TEXTS, Notes, fields, from_init, same_as_jsonl
 from recurra import api
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.formats import SkippedRows, read, recognised
+from recurra.data.formats import ReadOptions, SkippedRows, read, recognised
+from recurra.data.formats.arrow_rows import ArrowRows
+from recurra.data.formats.parquet import open_parquet
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed; it comes with recurra[test]")
 feather = pytest.importorskip("pyarrow.feather", reason="pyarrow is not installed; it comes with recurra[test]")
@@ -265,3 +267,29 @@ def test_a_folder_of_nothing_known_is_refused(tmp_path: Path) -> None:
         recognised(tmp_path)
     with pytest.raises(DataError, match="is no saved dataset"):
         fields(tmp_path, format="datasets")
+
+
+def test_marks_lead_to_any_row_and_further_on_in_a_group_reading_goes_on(tmp_path: Path) -> None:
+    file, decoded = tmp_path / "a.parquet", list[int]()
+    parquet.write_table(pa.table({"n": list(range(5000))}), file, row_group_size=3000)
+    with open_parquet(file, ReadOptions()) as batches:
+        rows, marks = ArrowRows(batches), []
+        for number in range(5000):
+            marks.append(batches.mark())
+            assert rows.next_row()[1] == {"n": number}
+        assert [number for number, mark in enumerate(marks) if mark and mark.near] == [0, 3000]
+        again = batches._again
+        assert again is not None
+
+        def counted(group: int) -> Any:
+            decoded.append(group)
+            return again(group)
+
+        batches._again = counted
+        jumps = [(10, 1), (900, 1), (1024, 1), (2999, 1), (3001, 1), (4500, 1), (4499, 2), (20, 3), (20, 4), (4000, 5)]
+        for number, opened in jumps:
+            mark = marks[number]
+            assert mark is not None
+            batches.go_to(mark)
+            line, values = rows.next_row()
+            assert (line.number, values, len(decoded)) == (number + 1, {"n": number}, opened)

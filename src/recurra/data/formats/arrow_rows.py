@@ -14,7 +14,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,13 @@ class Batches:
         return Mark(group, self.number, near=self._ends[group] == self.number)
 
     def go_to(self, mark: Mark) -> None:
-        """Make the row at a mark of these batches the next one."""
+        """Make the row at a mark of these batches the next one; further on in a group reading goes on."""
         assert self._again is not None, "batches without groups have no marks"
+        ahead = mark.number - self.number
+        if ahead >= 0 and bisect_right(self._ends, self.number) - 1 == mark.place:
+            self._skipped += ahead - sum(1 for _ in islice(self.rows, ahead))
+            self.number = mark.number
+            return
         self.batches, self.rows = self._again(mark.place), iter(())
         self.number, self._skipped = mark.number, mark.number - self._ends[mark.place]
 
