@@ -74,6 +74,7 @@ def dying_at(step: int) -> None:
     Trainer.steps = until  # type: ignore[method-assign]
 
 
+@pytest.mark.slow
 def test_torchrun_trains_as_ranks_do_and_restarts_on_hosts_without_a_shared_disk(forked: None) -> None:  # noqa: F811
     config = write_config(**TEXT, training={**PLAIN, "epochs": 1, "batch_rows": 5, "checkpoint_every": 2})
     api.train(config, out=Path("ranks"), distributed=Distributed(2))

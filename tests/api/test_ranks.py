@@ -173,6 +173,7 @@ def test_ranks_of_several_files_that_stop_in_an_epoch_go_on_with_the_same_bits(t
     assert losses("cut") == losses("whole")
 
 
+@pytest.mark.slow
 def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped(first_started: None) -> None:
     config = write_config(**TEXT, training={**PLAIN, "epochs": 6, "batch_rows": 5})
     alone = api.train(config, out=Path("alone"))
@@ -189,6 +190,7 @@ def test_two_ranks_learn_as_one_does_and_one_goes_on_where_they_have_stopped(fir
     assert not children()
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_or_stops_is_named_and_the_run_ends_as_if_it_had_not(forked: None) -> None:
     config = write_config(training={**PLAIN, "epochs": 40, "checkpoint_every": 3})
     watch = Troubling({7: (1, signal.SIGKILL), 25: (0, signal.SIGSTOP)})

@@ -258,6 +258,7 @@ def in_child(run: Path) -> Callable[[], int]:
     return work
 
 
+@pytest.mark.slow
 def test_kill_9_at_twenty_five_random_moments_then_resume_ends_with_the_same_bits(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ from recurra.base.contracts import Progress
 from recurra.base.errors import ConfigError
 from training.toys import exit_of, fork_child
 
+pytestmark = pytest.mark.slow
 optuna = pytest.importorskip("optuna", reason="optuna is not installed")
 
 SPACES: dict[str, Any] = {

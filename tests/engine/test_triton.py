@@ -27,6 +27,7 @@ from recurra.lower.triton import kernels
 from recurra.nn import Recurrent
 from triton_room import interpreted
 
+pytestmark = pytest.mark.slow  # the interpreter is asked everything once, before the first test
 with_triton = pytest.mark.skipif(not gpu.installed(), reason="triton is not installed: it is for Linux on x86-64")
 # Of T = 3 and N = 3: one between, one empty, one whole.
 T, RAGGED = 3, (2, 0, 3)
