@@ -189,7 +189,7 @@ def as_csv(rows: list[dict[str, Any]]) -> bytes:
 
 def as_parquet(rows: list[dict[str, Any]]) -> bytes:
     pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     file = pa.BufferOutputStream()
     parquet.write_table(pa.Table.from_pylist(rows), file, row_group_size=30)
     return bytes(file.getvalue())
