@@ -27,6 +27,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.data.batches import epoch_batches
 from recurra.data.formats import read, spelt
 from recurra.data.formats.csv import guarded
+from recurra.engine.large_pages import gather
 from recurra.models.autoencoder import HasCodes
 from recurra.models.contract import BeginsWith, Encoded
 from recurra.models.encoder_decoder import EncoderDecoder
@@ -132,8 +133,10 @@ def _of_folder(path: Path) -> TextVectors:
     task = settings.plan.fit([_labelled("0"), _labelled("1")], str(path))
     model = settings.model(task.model_sizes)
     assert isinstance(model, SequenceModel)
-    assert isinstance(model.encoder, BeginsWith)
-    model.encoder.begin(model.inputs)
+    begins = model.encoder
+    assert isinstance(begins, BeginsWith)
+    begins.begin(model.inputs)
+    gather(model.encoder)
     return TextVectors(model, task, settings.plan.inputs[0].name, str(path))
 
 
