@@ -6,7 +6,7 @@
 namespace recurra::RECURRA_ISA {
 
 // A user's cell is compiled apart from the engine; this number says whether the two fit. Raise it with any change here.
-constexpr int PLAN_VERSION = 4;
+constexpr int PLAN_VERSION = 5;
 constexpr int MAX_STATES = 8;
 constexpr int MAX_AREAS = 32;
 constexpr int MAX_SOURCES = 4;
@@ -34,6 +34,7 @@ struct Area {
     Width width;
     int count;
     bool over_kept;  // deltas that are written over the KEEP area of their width, which is not read any more
+    bool of_row;     // scratch that only stages without a product between them use: one row serves all where they go row by row
 };
 
 struct Product {

@@ -262,10 +262,13 @@ inline void mask_slot(const Step& step, const Product& p, long rows, long u0, lo
 // of vectors, and enough of them to fill the registers when rows are few.
 // A stage that multiplies nothing takes all of them, row after row as they lie.
 constexpr long FEWEST_VECTORS = 16;  // of sums, so that the functions of several units overlap
+inline bool multiplies(const Stage& stage) {
+    for (int k = 0; k < stage.num_products; ++k)
+        if (stage.products[k].argument != INPUT) return true;
+    return false;
+}
 inline long group_of(const Stage& stage, long rows, long all) {
-    bool multiplies = false;
-    for (int k = 0; k < stage.num_products; ++k) multiplies |= stage.products[k].argument != INPUT;
-    if (!multiplies) return all;
+    if (!multiplies(stage)) return all;
     long wanted = 2;
     const int panels = panels_for(rows < 1 ? 1 : rows < MAX_ROWS ? static_cast<int>(rows) : MAX_ROWS);
     for (int k = 0; k < stage.num_products; ++k) {
@@ -312,9 +315,37 @@ inline void measure_areas(Step& step) {
     for (int k = 0; k < step.program.num_areas; ++k) step.strides[k] = area_stride(Sizes(step.job), step.program.areas[k]);
 }
 
+// Where stages sum over all units: stage k after its products, and those that follow it without one. Row by row, so that what
+// one leaves for the next is in the cache. Returns the last of them.
+inline int finish_rows(Step& step, int k, long rows) {
+    const Program& program = step.program;
+    int last = k;
+    while (last + 1 < program.num_stages && !multiplies(program.stages[last + 1])) ++last;
+    Block& block = step.block;
+    block.rows = 1;
+    const auto move = [&](long by) {
+        for (int a = 0; a < program.num_areas; ++a)
+            if (!program.areas[a].of_row) block.area[a] += by * block.stride[a];
+    };
+    for (long r = 0; r < rows; ++r) {
+        if (r > 0) move(1);
+        for (int j = k; j <= last; ++j) {
+            const Stage& stage = program.stages[j];
+            block.units = Sizes(step.job).units(stage.width);
+            block.u0 = static_cast<int>(step.share.u0[stage.width]);
+            block.u1 = static_cast<int>(step.share.u1[stage.width]);
+            (step.job.training ? stage.training : stage.inference)(block);
+        }
+    }
+    if (rows > 1) move(1 - rows);
+    block.rows = rows;
+    return last;
+}
+
 inline void run_stages(Step& step, long rows) {
     const Packed* packed = step.packed;
     group_stages(step, rows);
+    int done = -1;  // the last stage that was run with an earlier one
     for (int k = 0; k < step.program.num_stages; ++k) {
         const Stage& stage = step.program.stages[k];
         Block& block = step.block;
@@ -348,7 +379,10 @@ inline void run_stages(Step& step, long rows) {
             }
             block.u0 = static_cast<int>(u);
             block.u1 = static_cast<int>(end);
-            finish(block);
+            if (!step.program.whole)
+                finish(block);
+            else if (k > done)
+                done = finish_rows(step, k, rows);
         }
         packed += stage.num_products;
         step.share.meet();

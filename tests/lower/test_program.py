@@ -41,6 +41,16 @@ def test_what_one_stage_hands_to_the_next_lasts_for_a_step():
     assert vectors(build(CELLS["lstm"])[0], "scratch") == 0
 
 
+def test_scratch_of_stages_that_go_row_by_row_is_one_row():
+    """All of layer norm's, forward and back; not the GRU's, which waits for a product over all rows."""
+    of_row = {
+        name: [[a.of_row for a in p.areas if a.kind == "scratch"] for p in build(CELLS[name])[:2]] for name in CELLS
+    }
+    assert of_row["lstm_layernorm"] == [[True, True], [True, True]]
+    assert of_row["gru_reset_before"] == [[False], [False]]
+    assert of_row["gru"] == [[], [False]]
+
+
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_before", "mgu", "lstm_layernorm"])
 def test_deltas_take_no_memory_of_their_own(name):
     deltas = [area for area in build(CELLS[name])[1].areas if area.kind == "delta"]

@@ -235,9 +235,19 @@ class _Function:
             slots, rest = program.sums.terms[at]
             terms = [f"load({self.vector(*program.slot_place[id(s)])})" for s in slots]
             return " + ".join(terms + [self.need(k, loop) for k in rest])
+        if node.kind == "div" and node.width != "1" and self.nodes[node.args[1]].width == "1":
+            return f"{self.need(node.args[0], loop)} * {self.inverse(node.args[1])}"
         if node.kind == "step":
             return f"step({self.need(node.args[0], loop)}, {_number(node.value)})"
         return _EXPRESSIONS[node.kind].format(*(self.need(a, loop) for a in node.args))
+
+    def inverse(self, at: int) -> str:
+        """The name of 1 / a row's value: to divide each unit's number takes much longer than to multiply it."""
+        name, value = f"i{at}", self.need(at, 0)
+        line = f"const V {name} = splat(1.0f) / {value};"
+        if line not in self.row:
+            self.row.append(line)
+        return name
 
     def leaf(self, at: int, node: Node) -> str:
         program = self.program
@@ -285,7 +295,8 @@ def _program(program: Program, name: str) -> list[str]:
 
 
 def _area(a: Area) -> str:
-    return f"{{Area::{a.kind.upper()}, {a.index}, {_WIDTH[a.width]}, {a.count}, {str(a.over_kept).lower()}}}"
+    flags = ", ".join(str(flag).lower() for flag in (a.over_kept, a.of_row))
+    return f"{{Area::{a.kind.upper()}, {a.index}, {_WIDTH[a.width]}, {a.count}, {flags}}}"
 
 
 def _products(products: list[Product], name: str) -> list[str]:

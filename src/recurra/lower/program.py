@@ -38,6 +38,7 @@ class Area:
     old, new: the first state before and after the step, for the gradient, which reads them in the layer's output.
 
     over_kept: these deltas are written over the values that the forward pass kept, which nobody reads any more.
+    of_row: scratch that stages without a product between them use: they go row by row, and one row serves all.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Area:
     width: str
     count: int = 0
     over_kept: bool = False
+    of_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,21 @@ def build(cell: Cell) -> tuple[Program, Program, list[Outer], list[Flow], Produc
     backward, outers, flows, to_input = backward_program(cell, forward, kept, vectors)
     for program in (forward, backward):
         program.area("parameter", "H")
+        _mark_rows(program)
     return forward, backward, outers, flows, to_input
+
+
+def _mark_rows(program: Program) -> None:
+    """Mark the scratch of which each value is read before the next product."""
+    runs: list[int] = []  # by stage: how many stages up to it multiply more than the input
+    for stage in program.stages:
+        runs.append((runs[-1] if runs else 0) + any(p.argument[0] != INPUT for p in stage.products))
+    used: dict[int, set[int]] = {}
+    for stage, run in zip(program.stages, runs, strict=True):
+        for place in (*_read(program, stage), *(p for _, p, _ in stage.stores), *(p for _, p in stage.sums)):
+            used.setdefault(place[0], set()).add(run)
+    for at, area in enumerate(program.areas):
+        area.of_row = area.kind == "scratch" and len(used.get(at, ())) == 1
 
 
 def forward_program(cell: Cell, vectors: Vectors) -> tuple[Program, dict[int, Place]]:
@@ -417,7 +433,7 @@ def _first_written(program: Program, place: Place) -> int:
 
 
 def _last_read(program: Program, place: Place) -> int:
-    return max((k for k, stage in enumerate(program.stages) if place in _kept_read(program, stage)), default=-1)
+    return max((k for k, stage in enumerate(program.stages) if place in _read(program, stage)), default=-1)
 
 
 def _order_of_kept(written: list[int], read: list[int]) -> list[int] | None:
@@ -448,19 +464,22 @@ def _reorder(program: Program, area: int, order: list[int]) -> None:
         stage.stores = [(at, new.get(place, place), training) for at, place, training in stage.stores]
 
 
-def _kept_read(program: Program, stage: Stage) -> set[Place]:
-    """The forward pass's values that a stage's function loads."""
+def _read(program: Program, stage: Stage) -> set[Place]:
+    """Where a stage's function loads what the forward pass or an earlier stage left."""
     found: set[Place] = set()
     seen: set[int] = set()
-    rest = [*stage.nodes, *(at for at, _, _ in stage.stores), *(at for at, _ in stage.sums)]
+    nodes = program.graph.nodes
+    rest = [*stage.nodes, *(at for at, _, _ in stage.stores), *(nodes[at].args[0] for at, _ in stage.sums)]
     while rest:
         at = rest.pop()
         if at in seen:
             continue
         seen.add(at)
-        if program.graph.nodes[at].kind == "forward":
+        of_row = nodes[at].width == "1"
+        earlier = program.is_value(at) and not of_row and program.level[at] < stage.level
+        if nodes[at].kind == "forward" or earlier or (of_row and nodes[at].kind in ("mean", "sum")):
             found.add(program.where[at][0])
-        elif not program.is_value(at) or program.level[at] >= stage.level:
+        else:
             rest += program.arguments(at)
     return found
 
