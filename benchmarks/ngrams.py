@@ -29,6 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.decode.ngrams import MOST_WORDS
+
 Ids = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 START, END, UNKNOWN, SPACE = "<s>", "</s>", "<unk>", "<space>"
@@ -130,7 +132,12 @@ def discounts(counts: Ids) -> Numbers:
 def model(corpus: Corpus, order: int) -> list[Order]:
     """All n-grams, of each order; each one's shorter one is there too."""
     size, found = len(corpus.names), list[Order]()
-    raw = [counted(corpus.ids, size, n) for n in range(1, order + 1)]
+    most = max(n for n in range(1, MOST_WORDS + 1) if size**n < 2**63)
+    if not 2 <= order <= most:
+        raise SystemExit(f"--order: expected 2 to {most} for {size:,} kinds of tokens, got {order}")
+    # Of the lowest order all tokens, those that no sentence has too: else p of the file would sum up to less than 1.
+    raw = [(np.arange(size), np.bincount(corpus.ids, minlength=size))]
+    raw += [counted(corpus.ids, size, n) for n in range(2, order + 1)]
     for n, (keys, counts) in enumerate(raw, 1):
         weighed = continued(keys, counts, raw[n][0], size, n) if n < order else counts
         below = found[-1].of(keys % size ** (n - 1)) if found else np.full(len(keys), 1 / (size - 1))
@@ -209,6 +216,8 @@ def main() -> None:
     parser.add_argument("--order", type=int, default=3)
     parser.add_argument("--keep", type=int, default=1_500_000)
     asked = parser.parse_args()
+    if asked.keep < 1:
+        parser.error(f"--keep: expected at least 1 n-gram, got {asked.keep}")
     if asked.letters:
         corpus = of_letters(asked.files, asked.also, asked.times)
     else:
