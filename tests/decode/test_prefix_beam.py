@@ -360,6 +360,15 @@ def test_characters_with_a_sign_of_the_space_are_asked_at_each_unit(tmp_path, sp
     assert nats == pytest.approx([math.log(10) * p for p in (-0.8, -0.2, -0.3, -0.1 - 0.7)])
 
 
+def test_a_space_that_a_file_of_characters_has_is_another_than_the_one_it_writes(tmp_path):
+    text = LETTERS.format(space="<space>").replace("b -0.1", "\u3000 -0.1")
+    (tmp_path / "x.arpa").write_text(text, encoding="utf-8")
+    model = NGrams.read(tmp_path / "x.arpa")
+    assert model.of_characters
+    for unit, log10_p in ((" ", -0.6), ("\u3000", -0.7), ("\u2003", -0.6)):
+        assert model.score([((), unit)])[0][0] == pytest.approx(math.log(10) * log10_p)
+
+
 @pytest.mark.parametrize("other", ["ab", "<sp>", "c"])
 def test_words_beside_characters_or_no_space_make_a_file_of_words(tmp_path, other):
     (tmp_path / "x.arpa").write_text(LETTERS.format(space=other), encoding="utf-8")

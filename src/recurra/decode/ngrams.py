@@ -75,10 +75,11 @@ class NGrams:
         return [self._score(history, END)[0] for history in histories]
 
     def _score(self, history: Gram, token: str) -> tuple[float, Gram]:
-        if self._space is not None and token.isspace():
-            token = self._space
-        if self._has_unknown and (token,) not in self._grams:
-            token = UNKNOWN
+        if (token,) not in self._grams:
+            if self._space is not None and token.isspace():
+                token = self._space
+            elif self._has_unknown:
+                token = UNKNOWN
         kept = (*history, token)[1 - self._order :] if self._order > 1 else ()
         total = 0.0
         for begin in range(len(history) + 1):
