@@ -105,6 +105,13 @@ def test_all_methods_of_a_path_are_named_where_another_is_asked_for(ask: Ask) ->
         assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
+def test_a_schema_that_is_named_is_there(ask: Ask) -> None:
+    text = ask("moods").get("/openapi.json").text
+    named = set(re.findall(r'"#/components/schemas/(\w+)"', text))
+    assert "Refusal" in named
+    assert named <= set(json.loads(text)["components"]["schemas"])
+
+
 def test_bounds_are_in_the_description(ask: Ask) -> None:
     schemas = ask("moods").get("/openapi.json").json()["components"]["schemas"]
     beam = schemas["PredictOptions"]["properties"]["beam"]
