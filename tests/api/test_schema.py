@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from recurra.api import answers, evaluating
 from recurra.api.callbacks import NoCallback
@@ -154,6 +155,17 @@ def test_each_encoder_that_a_language_model_can_have_works_by_its_word_alone() -
         settings = settings_of(document_of({"task": "language_model", "model": {"encoder": encoder}, "data": DATA}))
         model = settings.outline({"tokens": 9})
         assert model.head.output.weight is model.inputs.table
+
+
+def test_the_seed_alone_draws_the_weights() -> None:
+    def drawn(seed: int) -> list[torch.Tensor]:
+        settings = settings_of(document_of({"data": DATA, "training": {"seed": seed}}))
+        return list(settings.model({"tokens": 9, "labels": 2}).parameters())
+
+    first = drawn(1)
+    torch.rand(3, dtype=torch.float32)
+    torch.testing.assert_close(drawn(1), first, atol=0, rtol=0)
+    assert not any(torch.equal(a, b) for a, b in zip(drawn(2), first, strict=True) if a.dim() > 1)
 
 
 def test_widths_that_cannot_be_tied_are_refused_with_what_to_set_for_each_encoder() -> None:
