@@ -21,6 +21,7 @@ from recurra.base.contracts import Batch, Prediction, Progress, Score
 from recurra.base.errors import ConfigError, RunError
 from recurra.config import build
 from recurra.data.store import Reread
+from recurra.data.windows import ORDER
 from recurra.tasks import MovesModel, Task
 from recurra.training import (
     CLIPPINGS,
@@ -240,12 +241,19 @@ class Trainer:
                 "data": self.fingerprint,
                 "seconds": self.seconds,
                 "changes": self.changes,
+                **({"order": ORDER} if isinstance(self.examples, Reread) else {}),
             },
         )
 
     def restore(self, checkpoint: Checkpoint, origin: str) -> None:
         """Go back to a checkpoint. Raises RunError if it belongs to other data or other settings."""
         refuse_other_data(checkpoint.extra.get("data"), self.fingerprint, origin)
+        if isinstance(self.examples, Reread) and checkpoint.position and checkpoint.extra.get("order") != ORDER:
+            raise RunError(
+                f"{origin}: stands within an epoch, and the version of recurra that wrote it had another order of the "
+                "rows of data.shuffle_buffer, so some would be learned from twice. Finish the epoch with that version, "
+                "or train again in another folder."
+            )
         put_weights(self.model, checkpoint.model, origin)
         try:
             self._restore_parts(checkpoint)

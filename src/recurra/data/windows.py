@@ -22,6 +22,8 @@ from recurra.data.ordering import Places, places_of, sorting
 
 # Parts of a window of which a batch has as many rows each, as far as there are enough: a power of two.
 STRATA = 64
+# Another number for each order that there was: within an epoch no other one can go on.
+ORDER = 2
 
 
 class Stream:
