@@ -53,9 +53,15 @@ class Batches:
     ) -> None:
         self.path, self.schema, self.batches, self.features = path, schema, batches, features
         self._ends, self._again = [0, *accumulate(groups)], again
+        self._starts = frozenset(self._ends)
         self.rows: Iterator[tuple[Any, ...]] = iter(())
         self.number = self._skipped = 0
         self.said: list[str] = []
+
+    @property
+    def at_group(self) -> bool:
+        """Whether the next row is the first of a group."""
+        return self.number in self._starts
 
     def mark(self) -> Mark | None:
         """Where the next row stands: in which group, and the number of rows before it; None in a file without groups.

@@ -10,8 +10,10 @@ from recurra.data.formats.lines import BadRowError, Mark
 
 
 class _Marked(Protocol):
-    """The open lines of a format that is `marked`."""
+    """The open lines of a format that is `marked`. at_group: whether the next row is the first of a group"""
 
+    @property
+    def at_group(self) -> bool: ...
     def mark(self) -> Mark | None: ...
     def go_to(self, mark: Mark) -> None: ...
 
@@ -24,7 +26,7 @@ class Cursor:
     """
 
     def __init__(self, every: int = 0) -> None:
-        """every: rows between two marks; 0: none are made"""
+        """every: rows between two marks at most, as each group begins with one; 0: none are made"""
         self._every, self._made = every, cast(Mark | None, None)
         self.wanted: Mark | None = None
         self.ranges: tuple[tuple[int, int | None], ...] = ()
@@ -41,14 +43,14 @@ class Cursor:
     def before_row(self, format: Format, lines: OpenLines, rows: Rows, number: int) -> None:
         """A row is read next. number: rows that were read before it"""
         if self.wanted is not None:
-            self._go(cast(_Marked, lines), rows, number)
-        elif self._every and number % self._every == 0:
+            self._go(cast(_Marked, lines), rows, first=number == 0 and format.by_line)
+        elif self._every and (number % self._every == 0 or (format.marked and cast(_Marked, lines).at_group)):
             self.put(cast(_Marked, lines).mark() if format.marked else None)
 
-    def _go(self, lines: _Marked, rows: Rows, number: int) -> None:
+    def _go(self, lines: _Marked, rows: Rows, first: bool) -> None:
         mark, self.wanted = self.wanted, None
         assert mark is not None, "a mark is wanted"
-        if number == 0:  # which tells of some formats how the others are read
+        if first:  # which tells of some formats how the others are read
             with suppress(BadRowError):
                 rows.next_row()
         lines.go_to(mark)

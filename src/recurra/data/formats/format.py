@@ -82,7 +82,7 @@ class Format:
     takes: why a file or folder is of this format, whatever its name, as a clause ("its first row has ..."); "" if not
     by_line: whether lines tell how many rows there are, so that nobody has to read them all to count them
     marked: whether a row is read without those before it, from any mark that what `opened` gives has made, once the
-      first row of the file is read (`mark`, `go_to`)
+      first row of the file is read where it is `by_line` (`mark`, `go_to`, `at_group`)
     splits: the parts of a folder of several by the name of their split; none of a folder that is one
     """
 

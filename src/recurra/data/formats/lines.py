@@ -68,8 +68,11 @@ class Lines:
 
     path: as the user gave it, for messages.  number: lines that were read before these.  limit: bytes of a line.
     encoding: of the file, where it is not UTF-8, whose bytes `file` gives all the same      said: see `Rows`
+    at_group: of lines there are no groups: each is read by itself
     Raises BadRowError for a line that is too long, not UTF-8 or holds NUL; DataError when the file itself is damaged.
     """
+
+    at_group = False
 
     def __init__(
         self, file: BinaryIO, path: str, number: int = 0, *, limit: int = MAX_LINE_BYTES, encoding: str = ""
@@ -77,7 +80,7 @@ class Lines:
         self.path = path
         self.said: list[str] = []
         self._encoding = encoding
-        self._file: BinaryIO | _OldMac = file
+        self._whole, self._file = file, cast("BinaryIO | _OldMac", file)
         self._number = number
         self._limit = limit
         self._ends: tuple[bytes, ...] = (b"\r\n", b"\n")
@@ -138,7 +141,8 @@ class Lines:
 
     def go_to(self, mark: Mark) -> None:
         """Make the line at a mark of these lines the next one."""
-        cast(BinaryIO, self._file).seek(mark.place)
+        self._file = self._whole  # of an old Mac there is one mark, from before its first line was read
+        self._whole.seek(mark.place)
         self._number, self._in_long_line = mark.number, False
         self._returned.clear()
 
