@@ -9,6 +9,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,10 @@ from recurra.data.formats import shards
 from recurra.data.formats.cursor import Cursor
 from recurra.data.store import Reread, scratch
 from recurra.data.store.stored import key_digest
+from recurra.data.windows import ORDER
 from recurra.tasks.bucketing import BucketSampler
 from recurra.training import Group, SingleProcess, Stopping
-from recurra.training.checkpoint import load
+from recurra.training.checkpoint import load, save
 from training.toys import on_ranks
 
 PLAIN = {
@@ -268,6 +270,38 @@ def test_rows_of_one_file_are_mixed_with_those_far_away(kind: str) -> None:
         ]
 
 
+@pytest.mark.parametrize(
+    ("name", "end", "data"),
+    [
+        # What stands between cells is told by the first row, where no header does: later ones might tell a comma.
+        ("tabs-{}.csv", b"\n", {"columns": ["text", "label"]}),
+        # Of a file that is read from its beginning, as its lines end with CR.
+        ("mac-{}.jsonl", b"\r", {}),
+    ],
+)
+def test_the_first_row_tells_how_the_others_are_read(name: str, end: bytes, data: dict[str, Any]) -> None:
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(300)]
+    for part in range(3):
+        some = [f"{r['text']}\t{r['label']}" if "columns" in data else json.dumps(r) for r in rows[part::3]]
+        some[1:] = [line.replace(" ", ", ", 1) if "columns" in data else line for line in some[1:]]
+        Path(name.format(part)).write_bytes(b"\xef\xbb\xbf" + b"".join(line.encode() + end for line in some))
+    train: Any = prepared(150, "classification", data={"train": name.format("*"), **data}).splits["train"]
+    every = list(train)
+    for numbers in (range(len(every) - 1, -1, -7), range(3, len(every), 40)):
+        assert [(str(e.origin), e.digest()) for e in train.gathered(numbers)] == [
+            (str(every[k].origin), every[k].digest()) for k in numbers
+        ]
+
+
+def test_each_row_group_can_begin_a_piece_whatever_its_size() -> None:
+    pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    rows = [{"text": f"{text_of(k)} {k}", "label": "odd" if k % 2 else "even"} for k in range(600)]
+    parquet.write_table(pa.Table.from_pylist(rows), "one.parquet", row_group_size=37)
+    train: Any = prepared(2500, "classification", data={"train": "one.parquet"}).splits["train"]
+    assert train._rows._pieces.tolist() == [0, 5 * 37, 9 * 37, 13 * 37, 600]
+
+
 def test_parts_of_batches_in_which_tokens_are_hidden_make_up_these_batches() -> None:
     data = prepared(12, "text_autoencoding")
     train: Any = data.splits["train"]
@@ -297,6 +331,12 @@ def test_of_files_elsewhere_a_rank_asks_for_its_part_of_the_bytes(kind: str, mon
         asked[0] += system.size(path)
         return opened(system, path, *given, **named)
 
+    def ignored(system: Any, path: str, start: int, end: int | None) -> Any:
+        return cat_file(system, path)
+
+    monkeypatch.setattr(type(memory), "cat_file", ignored)  # as some servers of the web do
+    assert [e.digest() for e in train.gathered([600, 3, 550])] == [every[k].digest() for k in (600, 3, 550)]
+    train._rows.close()
     monkeypatch.setattr(type(memory), "cat_file", counted)
     monkeypatch.setattr(type(memory), "open", whole)
     size = sum(memory.size(path) for path in memory.ls(f"/ranged-{kind}", detail=False))
@@ -375,6 +415,18 @@ def test_one_process_goes_on_in_an_epoch_with_the_same_bits() -> None:
         api.resume("cut-1", overrides=["data.shuffle_buffer=7", "training.epochs=3"])
 
 
+def test_an_epoch_that_has_begun_in_another_order_of_rows_is_not_gone_on_with() -> None:
+    api.train(config(6), out="old", watch=StopsAt(2))
+    found = load(Path("old/last.ckpt"))
+    assert found.extra["order"] == ORDER
+    earlier = {name: value for name, value in found.extra.items() if name != "order"}
+    save(Path("old/last.ckpt"), replace(found, extra=earlier))
+    with pytest.raises(RunError, match=r"last\.ckpt: stands within an epoch, and the version of recurra that wrote it"):
+        api.resume("old")
+    save(Path("old/last.ckpt"), replace(found, extra=earlier, epoch=2, position=0))
+    api.resume("old")
+
+
 @pytest.mark.parametrize("buffer", [6, None])
 def test_files_that_are_elsewhere_are_copied_to_the_disk_and_not_to_memory(
     buffer: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -451,5 +503,7 @@ def test_what_it_does_not_go_with_is_refused(task: str, data: dict[str, Any], sa
     given = write_config(task={"name": task}, data={"train": f"{task}-*.jsonl", "shuffle_buffer": 6, **data}, model={})
     with pytest.raises(ConfigError, match=said):
         prepare(read_settings(given), NoCallback())
+    with pytest.raises(DataError, match=r"^none\.csv: no such file"):
+        prepare(read_settings(config(6, data={"train": "none.csv"}, model={})), NoCallback())
     with pytest.raises(ConfigError, match="shuffle_buffer: reads each row again by itself, and layout makes"):
         DataOptions(train="a-*.csv", layout="long", shuffle_buffer=6)

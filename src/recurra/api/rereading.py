@@ -16,6 +16,7 @@ from recurra.base.words import counted
 from recurra.data.formats import FORMATS, ON_ERROR, is_sharded, read, shards_of
 from recurra.data.formats.bad_rows import BadRows
 from recurra.data.formats.cursor import Cursor
+from recurra.data.formats.lines import refuse_missing
 from recurra.data.formats.shards import Shard
 from recurra.data.preparing import Means
 from recurra.data.store import OnDisk, Passing, Reread, RereadRows
@@ -87,8 +88,10 @@ def _refuse_changed(shard: Shard) -> None:
 def in_files(path: Path, format: str, fields: Sequence[str], data: DataOptions, watch: Listener, good: Good) -> InFiles:
     """What keeps the training rows; all but path and watch as of `InFiles`.
 
-    Raises ConfigError for a single file that is not read from its middle.
+    Raises ConfigError for a single file that is not read from its middle, DataError for one that is missing.
     """
+    if FORMATS[format].marked and not is_sharded(path):
+        refuse_missing(path)
     found = shards_of(path) if is_sharded(path) else _shard(path)
     if not found or (len(found) == 1 and (not FORMATS[format].marked or path.suffix == ".gz")):
         raise _alone(str(path))

@@ -14,7 +14,9 @@ from recurra.base.contracts import Origin, Record
 from recurra.base.errors import DataError
 from recurra.data.formats import SkippedRows, dealing, read
 from recurra.data.formats.bad_rows import BadRows
+from recurra.data.formats.cursor import Cursor
 from recurra.data.formats.dealing import Note, agreed, dealt
+from recurra.data.formats.lines import Mark
 from recurra.data.formats.shards import Shard
 
 
@@ -171,6 +173,23 @@ def test_a_shard_whose_values_cannot_be_sent_is_read_by_all_ranks() -> None:
         (("x", "y"), "a/inside:1"), (b"bytes", "a/inside:2"), (("x", "y"), "b/inside:1"), ("z", "b/inside:2")
     ]  # fmt: skip
     assert sorted(reads) == [(0, "a"), (0, "a"), (1, "a"), (1, "b")]
+
+
+def test_a_mark_that_leads_to_no_good_row_leads_to_none_of_the_next_file() -> None:
+    cursor = Cursor()
+
+    def records(shard: Shard, bad: BadRows, note: Note) -> Iterator[Record]:
+        for line in (1, 2):
+            if shard.name == "a":
+                cursor.put(Mark(line, line, near=True))
+            yield Record({"it": 0}, Origin(shard.name, line))
+
+    def work(seat: Seat) -> list[Mark | None]:
+        given = dealt([Shard("a", 1), Shard("b", 1)], records, SkippedRows(), lambda _: None, seat, cursor=cursor)
+        # Of "a" the second row is found to be bad by who reads the records, and asks for no mark.
+        return [cursor.taken() for record in given if str(record.origin) != "a:2"]
+
+    assert Room(1).seats(work) == [[Mark(1, 1, near=True), None, None]]
 
 
 def test_records_that_several_rows_make_keep_where_these_stood_on_all_ranks() -> None:

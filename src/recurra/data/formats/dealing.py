@@ -64,6 +64,8 @@ def dealt(
             if exchange.number < len(some):
                 _write(file, some[exchange.number], records, cursor)
             for source, shard in enumerate(some):
+                if cursor is not None:
+                    cursor.put(None)  # a mark leads to no row of another file
                 for line in _lines(file if source == exchange.number else None, source, exchange):
                     yield from _said(json.loads(line), shard, records, bad_rows, note, cursor)
 

@@ -84,26 +84,30 @@ class Shard:
         try:
             copy = Path(folder) / self.name.rpartition("/")[2]
             try:
-                self._copy(copy)
+                whole = self._copy(copy)
             except Exception as error:
                 raise DataError(f"{self.name}: cannot be copied to {folder}: {_told(error)}.") from error
-            if not self.ranges and self.size not in (0, there := copy.stat().st_size):
+            if whole and self.size not in (0, there := copy.stat().st_size):
                 raise DataError(f"{self.name}: expected {self.size:,} bytes, got {there:,}. Was it changed meanwhile?")
             yield copy
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _copy(self, copy: Path) -> None:
+    def _copy(self, copy: Path) -> bool:
+        """Whether all of it is copied: also where storage gives something else for a range, as some of the web do."""
         with open(copy, "wb") as target:
-            if not self.ranges:
-                with self.system.open(self.path, "rb") as source:
-                    shutil.copyfileobj(source, target, PIECE)
-                return
-            starts, ends = zip(*self.ranges, strict=True)
-            parts = self.system.cat_ranges([self.path] * len(starts), [*starts], [*ends], on_error="raise")
-            for start, part in zip(starts, parts, strict=True):
-                target.seek(start)  # what is skipped takes no room
-                target.write(part)
+            if self.ranges:
+                starts, ends = zip(*self.ranges, strict=True)
+                parts = self.system.cat_ranges([self.path] * len(starts), [*starts], [*ends], on_error="raise")
+                given = [*zip(starts, ends, parts, strict=True)]
+                if all(end is None or len(part) == end - start for start, end, part in given):
+                    for start, _, part in given:
+                        target.seek(start)  # what is skipped takes no room
+                        target.write(part)
+                    return False
+            with self.system.open(self.path, "rb") as source:
+                shutil.copyfileobj(source, target, PIECE)
+            return True
 
 
 def url_of(path: str | Path) -> str | None:
