@@ -15,7 +15,7 @@ from recurra.base.errors import TrainingError
 from recurra.training import OPTIMIZERS, SCHEDULES, Rows, Skip, Stop
 from recurra.training.clipping import clip_norm
 from recurra.training.penalties import l1
-from recurra.training.randomness import step_seed
+from recurra.training.randomness import seed_step, step_seed
 from training.toys import TOY_ROWS, Toy, run_recipe, same_bits, steps_of, toy_batch, toy_loss, toy_plan
 
 NAN = float("nan")
@@ -126,6 +126,17 @@ def test_dropout_is_a_function_of_seed_and_step_and_of_nothing_else():
 def test_the_seed_of_a_step_is_pinned_because_old_runs_must_resume():
     assert step_seed(0, 1) == 16391025118301561064
     assert len({step_seed(s, t) for s in range(30) for t in range(30)}) == 900
+
+
+def test_a_device_that_is_neither_a_processor_nor_of_cuda_is_seeded_in_its_own_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds = []
+    monkeypatch.setattr(torch.mps, "manual_seed", seeds.append)
+    for name in ("mps", "cpu"):
+        seed_step(0, 1, torch.device(name))
+        assert torch.initial_seed() == step_seed(0, 1)
+    assert seeds == [step_seed(0, 1)]
 
 
 def toy_where(poison) -> tuple[Toy, list[Batch], Rows]:

@@ -22,3 +22,5 @@ def seed_step(seed: int, step: int, device: torch.device, rank: int = 0) -> None
     torch.default_generator.manual_seed(value)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(value)
+    elif device.type != "cpu":  # mps, xpu
+        torch.get_device_module(device).manual_seed(value)
