@@ -6,6 +6,7 @@ import copy
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -19,6 +20,8 @@ from recurra.cells import CELLS, cell
 from recurra.cells.language import sigmoid, tanh
 from recurra.doctor import probe
 from recurra.doctor.activations import SIGMOID_HIGH, SIGMOID_LOW, TANH_HIGH, places
+from recurra.doctor.lag import by_distance
+from recurra.engine.step_recording import Recording, StepRecord
 from recurra.training import SCHEDULES, Rows, Stop, fit
 
 
@@ -37,6 +40,20 @@ def test_the_gradient_of_each_step_is_that_of_a_loop_written_out() -> None:
     assert layer.gradient == pytest.approx(expected, rel=1e-12)
     assert layer.flow["h"] == pytest.approx(expected, rel=1e-12)  # this cell's only activation is its output
     assert (layer.cell, layer.units, layer.rows, layer.steps) == ("rnn", 4, 2, 5)
+
+
+def test_distances_are_counted_from_the_end_of_each_row_over_real_steps_alone() -> None:
+    """Three rows, then two; the second one begins with padding, and the third has no step after the first moment."""
+    real = [[True, False, True], [True, True], [True, True]]
+    trail = Recording(
+        CELLS["rnn"],
+        tuple(StepRecord(t, (), {}, (torch.zeros(len(one), 2),), torch.tensor(one)) for t, one in enumerate(real)),
+    )
+    values = [torch.tensor([[3.0, 4.0], [9.0, 9.0], [0.0, 2.0]]), None, torch.tensor([[6.0, 8.0], [1.0, 0.0]])]
+    nan = math.nan
+    found, nothing = by_distance(trail, values, [None] * 3)
+    np.testing.assert_array_equal(found, [[10, 1, 2], [0, 0, nan], [5, nan, nan]])
+    np.testing.assert_array_equal(nothing, [[0, 0, 0], [0, 0, nan], [0, nan, nan]])
 
 
 def test_loss_and_norm_are_those_of_the_step() -> None:

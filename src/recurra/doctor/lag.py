@@ -18,27 +18,39 @@ Ints: TypeAlias = NDArray[np.int64]
 
 def last_steps(trail: Recording) -> Ints:
     """(N,) the place of each row's last real step among the moments; -1 for a row without one."""
-    rows = len(trail.moments[0].after[0]) if trail.moments else 0
-    last = np.full(rows, -1, dtype=np.int64)
-    for k, moment in enumerate(trail.moments):
-        real = real_rows(moment).cpu().numpy()
-        last[: len(real)][real] = k
-    return last
+    return _last(_real(trail))
 
 
-def by_distance(trail: Recording, values: Sequence[Tensor | None]) -> Floats:
-    """(D, N) the Euclidean norm of each row of `values`, one (N_t, width) a moment, by the steps to the row's end.
+def by_distance(trail: Recording, *series: Sequence[Tensor | None]) -> list[Floats]:
+    """Of each series (D, N) the Euclidean norm of its rows, one (N_t, width) a moment, by the steps to the row's end.
 
     None is a zero. NaN where a row has no step so far back, or the step is padding.
     """
-    last = last_steps(trail)
-    table = np.full((int(last.max(initial=-1)) + 1, len(last)), np.nan)
-    for k, (moment, value) in enumerate(zip(trail.moments, values, strict=True)):
-        real = real_rows(moment).cpu().numpy()
-        norms = np.zeros(len(real)) if value is None else norm_of_rows([value])
-        rows = np.flatnonzero(real)
-        table[last[rows] - k, rows] = norms[rows]
-    return table
+    real = _real(trail)
+    last, sizes = _last(real), [len(one) for one in real]
+    known = np.flatnonzero(np.concatenate(real))
+    row = np.concatenate([np.arange(size) for size in sizes])[known]
+    distance = last[row] - np.repeat(np.arange(len(sizes)), sizes)[known]
+    found = []
+    for values in series:
+        norms = np.zeros(sum(sizes))
+        if there := [value for value in values if value is not None]:
+            norms[np.repeat([value is not None for value in values], sizes)] = norm_of_rows([torch.cat(there)])
+        table = np.full((int(last.max(initial=-1)) + 1, len(last)), np.nan)
+        table[distance, row] = norms[known]
+        found.append(table)
+    return found
+
+
+def _real(trail: Recording) -> list[NDArray[np.bool_]]:
+    return [real_rows(moment).cpu().numpy() for moment in trail.moments]
+
+
+def _last(real: Sequence[NDArray[np.bool_]]) -> Ints:
+    last = np.full(len(real[0]) if real else 0, -1, dtype=np.int64)
+    for k, rows in enumerate(real):
+        last[: len(rows)][rows] = k
+    return last
 
 
 def norm_of_rows(parts: Sequence[Tensor]) -> Floats:

@@ -123,13 +123,10 @@ def _taken(waiting: Iterator[Tensor | None], one: Seen) -> _Flows:
 
 def _layer(one: Seen, flows: _Flows) -> LayerProbe:
     trail, (states, activations) = one.trail, flows
-    gradient = by_distance(trail, states)
     # An activation of parameters alone has no rows, and no gradient of a time step.
-    flow = {
-        p.name: root_mean_square(by_distance(trail, activations[p.at]))
-        for p in places(trail.cell)
-        if trail.moments[0].values[p.at].dim() == 2
-    }
+    rows = [p for p in places(trail.cell) if trail.moments[0].values[p.at].dim() == 2]
+    gradient, *tables = by_distance(trail, states, *(activations[p.at] for p in rows))
+    flow = {p.name: root_mean_square(table) for p, table in zip(rows, tables, strict=True)}
     return LayerProbe(
         name=one.name,
         cell=trail.cell.name,
