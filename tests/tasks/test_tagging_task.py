@@ -20,6 +20,7 @@ from recurra.data.tokenizers import CUTTERS
 from recurra.tasks import TASKS, Tagging, TaggingConfig
 from recurra.tasks.letters import LONGEST_WORD
 from recurra.tasks.options import task_with
+from recurra.tasks.tagging import seen
 from recurra.tasks.tagging.decoding import Tagged
 from recurra.tasks.tagging.sentences import Sentence
 
@@ -55,6 +56,19 @@ class Table(nn.Module):
 
     def forward(self, batch: Batch) -> Prediction:
         return Prediction({"emissions": self.table[batch.inputs["words"]], **self.scores})
+
+
+@pytest.mark.parametrize("room", [0, 7, 2**20])
+def test_the_tags_of_sentences_are_seen_once_whether_they_are_in_memory_or_read_again(
+    room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seen, "FEW", room)
+    plan = TaggingConfig()
+    rows = [plan.read(written(row)) for row in ("a/X b/Y", "c/X", "d/X e/Y", "f/Y g/X", "h/X", "i/Y j/Y k/X")]
+    found = seen.SeenTags(rows, None, cuts=False)
+    assert list(map(tuple, found.different)) == [("X", "Y"), ("X",), ("Y", "X"), ("Y", "Y", "X")]
+    assert len(found.different) == 4
+    assert isinstance(found.different, seen.Different) == (room < 8)
 
 
 # -- what a row is -----------------------------------------------------------------------------------------------------

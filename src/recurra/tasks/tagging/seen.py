@@ -23,8 +23,8 @@ T = TypeVar("T")
 # Sentences by whose looks columns are told apart, and sentences that teach how a text is cut: of more, some hundred MB
 # are in memory, and the cuts hardly change.
 LOOKED_AT, TAUGHT = 10_000, 50_000
-# Different tags of sentences up to which they are in memory; of more, rows are read again.
-FEW = 2**16
+# Tags of sentences with different ones up to which these are in memory; of more, rows are read again.
+FEW = 2**20
 
 
 class SeenTags:
@@ -43,6 +43,7 @@ class SeenTags:
         self.kept = 0
         self._keys = array("B")
         self._few: dict[bytes, Tags] = {}
+        self._room = FEW
         for row in rows:
             self._see(row)
 
@@ -54,8 +55,11 @@ class SeenTags:
         self.tags.update(tags)
         self.spelt.update(dict.fromkeys(row.spelt))
         self._keys.frombytes(key := key_digest("\n".join(tags)))
-        if len(self._few) <= FEW:
-            self._few.setdefault(key, tags)
+        if self._room >= 0 and key not in self._few:
+            self._few[key] = tags
+            self._room -= len(tags)
+            if self._room < 0:
+                self._few.clear()
         if len(self.tokens) < LOOKED_AT:
             self.tokens.append(sentence.tokens)
             self.labels.append(tags)
@@ -65,7 +69,7 @@ class SeenTags:
     @property
     def different(self) -> Collection[Tags]:
         """The tags of sentences, those of equal tags once."""
-        if len(self._few) <= FEW:
+        if self._room >= 0:
             return [*self._few.values()]
         keys = np.frombuffer(self._keys, np.uint64)
         first = np.zeros(len(keys), bool)
