@@ -165,6 +165,18 @@ def test_an_epoch_reads_each_file_once_and_holds_a_window(monkeypatch: pytest.Mo
     assert [*found] == [*kept]
 
 
+def test_a_rank_holds_its_part_of_a_window() -> None:
+    class Half(SingleProcess):
+        rows = slice(0, None, 2)
+
+    settings = read_settings(config(16))
+    data = prepare(settings, NoCallback())
+    train: Any = data.splits["train"]
+    trainer = Trainer(settings, data.task, train, torch.device("cpu"), data.fingerprint, Half())
+    held = [len(train._window) for _ in trainer.steps()]
+    assert 0 < max(held) <= 8
+
+
 def test_some_of_some_rows_are_those_rows() -> None:
     train: Any = prepared(6, "classification").splits["train"]
     every = np.arange(len(train))
@@ -463,8 +475,11 @@ def test_a_file_that_changes_while_it_is_read_again_stops_the_training() -> None
         Path("classification-2.jsonl").write_text("".join(broken))
         with pytest.raises(DataError, match=said):
             ask()
-    Path("classification-2.jsonl").write_text("".join(lines))
-    assert len(train.gathered(range(len(train)))) == len(train)
+        Path("classification-2.jsonl").write_text("".join(lines))
+        assert len(train.gathered(range(len(train)))) == len(train)
+        assert len(train.gathered(range(len(train) - 1, -1, -1))) == len(train)
+        with train.reading(1, 1):
+            """What was read is forgotten."""
 
 
 @pytest.mark.parametrize(
