@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -94,6 +95,50 @@ def test_hooks_of_the_dropout_are_called() -> None:
     layer.dropout.register_forward_hook(lambda *_: calls.append(1))
     gradients(layer)
     assert calls == [1]
+
+
+def doubled(module: nn.Module, given: tuple[Tensor, ...], said: Tensor | None = None) -> object:
+    return given[0] * 2.0 if said is None else said * 2.0
+
+
+def doubled_in_place(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+    given[0].mul_(2.0)
+
+
+@pytest.mark.parametrize("where", ["before a norm", "behind a norm", "before the second map"])
+def test_what_hooks_change_has_the_gradients_of_the_change(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = layer_of()
+    if where == "before a norm":
+        layer.norm2.register_forward_pre_hook(doubled)
+    elif where == "behind a norm":
+        layer.norm1.register_forward_hook(doubled)
+    else:
+        layer.linear2.register_forward_pre_hook(doubled_in_place)
+    found = gradients(layer)
+    keep_all(monkeypatch)
+    for a, b in zip(found, gradients(layer), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_a_norm_that_changes_before_the_gradient_of_another_part_is_an_error(name: str) -> None:
+    layer = layer_of()
+    said = layer.rows(torch.randn(9, 8), Rows.of(9, torch.tensor([9]))).sum()
+    with torch.no_grad():
+        getattr(layer.norm2, name).add_(1.0)
+    with pytest.raises(RuntimeError, match=r"tensor \(8,\) .* changed in place"):
+        torch.autograd.grad(said, layer.linear1.weight)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_what_is_kept_goes_with_an_answer_whose_gradient_nobody_asks_for(activation: str) -> None:
+    layer = layer_of(activation)
+    x = torch.randn(sum(LENGTHS), 8, requires_grad=True) * 1.0
+    gone = weakref.ref(x)
+    said = layer.rows(x, Rows.of(max(LENGTHS), torch.tensor(LENGTHS)))
+    assert said.requires_grad
+    del x, said
+    assert gone() is None
 
 
 def test_a_weight_that_changes_before_the_gradient_is_an_error() -> None:

@@ -177,6 +177,38 @@ def test_a_layer_that_was_changed_is_read_again(change: Callable[[TransformerEnc
     torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("kind", ["plain", "buffer"])
+def test_a_tensor_in_the_place_of_a_parameter_is_read_again(kind: str) -> None:
+    model, (x, rows) = made(), texts(16)
+    block = model.layers[1]
+    assert isinstance(block, TransformerEncoderLayer)
+    weight = block.linear1.weight.detach().clone()
+    del block.linear1.weight
+    if kind == "plain":
+        block.linear1.weight = weight  # type: ignore[assignment]
+    else:
+        block.linear1.register_buffer("weight", weight)
+    with torch.no_grad():
+        assert ran_at_once(model, x, rows)
+        first = through(model.layers, x, rows)
+        block.linear1.weight = weight * 2.0  # type: ignore[assignment]
+        found = through(model.layers, x, rows)
+        block.linear1.weight = weight  # type: ignore[assignment]
+        assert not torch.equal(found, first)
+        assert torch.equal(through(model.layers, x, rows), first)
+
+
+def test_weights_that_do_not_lie_in_order_give_the_same_bits() -> None:
+    model, (x, rows) = made(), texts(16)
+    with torch.no_grad():
+        first = through(model.layers, x, rows)
+        for p in model.layers.parameters():
+            if p.dim() == 2:
+                p.data = p.data.T.contiguous().T
+        assert ran_at_once(model, x, rows)
+        assert torch.equal(through(model.layers, x, rows), first)
+
+
 def test_a_copy_has_numbers_of_its_own_and_layers_do_not_stay() -> None:
     model, (x, rows) = made(), texts(16)
     with torch.no_grad():
@@ -200,7 +232,7 @@ def test_rows_of_one_sequence_are_those_of_any_number(seen: list[int] | None) ->
     assert torch.equal(one.spans.table, any_number.spans.table)
     assert (one.groups, one.T, one.N, one.spans.products) == (any_number.groups, 9, 1, any_number.spans.products)
     x = torch.randn(9, 1, 4)
-    assert torch.equal(one.padded(one.packed(x))[:7], x[:7])
+    assert torch.equal(one.padded(one.packed(x)), torch.cat([x[:7], torch.zeros(2, 1, 4)]))
     full = Rows.of(7, torch.tensor([7]))
     assert torch.equal(full.packed(x[:7]), one.packed(x))
     assert torch.equal(full.padded(one.packed(x)), x[:7])

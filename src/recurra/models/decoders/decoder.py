@@ -32,7 +32,7 @@ from recurra.models.decoders.packed_recurrent import PackedSteps, fit_together, 
 from recurra.nn import Embedding, Recurrent, SteadyLinear
 from recurra.nn.attention import Attends, Memory
 from recurra.nn.incremental import IncrementalRNN
-from recurra.nn.transformer.numbers import is_hooked
+from recurra.nn.transformer.hooks import is_hooked
 from recurra.nn.unroll import Unrolled
 
 States = tuple[tuple[Tensor, ...], ...]

@@ -12,7 +12,8 @@ from recurra.engine.kept_plan import KeptPlan
 from recurra.engine.transformer import DecoderPlan, StepOfRows, can_step, weights_of
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.transformer import TransformerDecoderLayer
-from recurra.nn.transformer.numbers import decoder_layer_numbers, is_hooked, linear_numbers, norm_numbers, tensors_of
+from recurra.nn.transformer.hooks import is_hooked
+from recurra.nn.transformer.numbers import decoder_layer_numbers, linear_numbers, norm_numbers, tensors_of
 from recurra.nn.transformer.positions import Places, turns
 
 # Steps whose positions are made at once.

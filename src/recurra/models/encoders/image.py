@@ -18,7 +18,8 @@ from recurra.models.encoders.convolutional import last_real
 from recurra.models.encoders.dense import ACTIVATIONS, Activation
 from recurra.models.encoders.pictures import LARGEST, mean_of, numbers_in, picture_shape
 from recurra.nn import SteadyConvolution
-from recurra.nn.transformer.numbers import is_hooked, norm_numbers
+from recurra.nn.transformer.hooks import is_hooked
+from recurra.nn.transformer.numbers import norm_numbers
 
 # Sides of kernels: of the first layer and of blocks (He et al. 2016).
 KERNEL = 3

@@ -15,6 +15,7 @@ from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.again import dropped_units, normed
 from recurra.nn.transformer.attention import Cache, SelfAttention
+from recurra.nn.transformer.hooks import is_hooked
 from recurra.nn.transformer.rows import Rows
 
 Function = Callable[[Tensor], Tensor]
@@ -140,8 +141,11 @@ def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
 def _can_be_made_again(layer: FeedsForward) -> bool:
     """Whether the same numbers come of a function and a dropout at any time: another function may draw, or count."""
     dropout, function = layer.dropout, layer.activation
-    hooked = dropout._forward_hooks or dropout._forward_pre_hooks
-    return type(dropout) is QuickDropout and not hooked and any(function is known for known in FUNCTIONS.values())
+    return (
+        type(dropout) is QuickDropout
+        and not is_hooked(dropout)
+        and any(function is known for known in FUNCTIONS.values())
+    )
 
 
 def made_norm(word: str, size: int, eps: float, *, bias: bool) -> nn.Module:

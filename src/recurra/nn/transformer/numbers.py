@@ -7,7 +7,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 
 from recurra.engine.transformer import DecoderLayerNumbers, EncoderLayerNumbers, LinearNumbers, NormNumbers
 from recurra.nn.linear import SteadyLinear
@@ -28,6 +27,9 @@ def encoder_layer_numbers(layer: nn.Module) -> EncoderLayerNumbers | None:
     return numbers
 
 
+TABLES = ("_modules", "_parameters", "_buffers")  # where a module has its parts and numbers
+
+
 class _Known:
     """The numbers of a layer for as long as all that they were read from is the same: parts, parameters and options.
 
@@ -42,10 +44,12 @@ class _Known:
         self.numbers = numbers
         # Not the layer itself, which what is kept for it would keep alive.
         self._kinds = [(part, type(part)) for part in parts]
-        tables = [(vars(part), name) for part in (layer, *parts) for name in ("_modules", "_parameters")]
+        tables = [(vars(part), name) for part in (layer, *parts) for name in TABLES]
         options = [(vars(layer), name) for name in ("activation", "gated", "norm_first")]
         options += [(vars(norm), name) for norm in norms for name in ("eps", "normalized_shape") if name in vars(norm)]
-        read = [(t, name) for part in (layer, *parts) for t in (part._modules, part._parameters) for name in t]
+        # A tensor that is no parameter may stand in the place of one.
+        options += [(vars(part), name) for part in parts for name, t in vars(part).items() if isinstance(t, Tensor)]
+        read = [(t, name) for part in (layer, *parts) for t in (vars(part)[each] for each in TABLES) for name in t]
         self._places: list[tuple[Mapping[str, Any], str, object]] = [
             (where, name, where[name]) for where, name in (*tables, *options, *read)
         ]
@@ -124,26 +128,6 @@ def norm_numbers(module: nn.Module) -> NormNumbers | None:
     if type(module) is nn.RMSNorm and len(module.normalized_shape) == 1 and module.eps is not None:
         return NormNumbers("rms", module.weight, None, module.eps, module.normalized_shape[0])
     return None
-
-
-def is_watched(module: nn.Module) -> bool:
-    """Whether something else wants to run when a part of it is called, or a part has dropout now."""
-    return is_hooked(module, training=True)
-
-
-def is_hooked(module: nn.Module, *, training: bool = False) -> bool:
-    """Whether something else wants to run when a part of it is called. training: or whether a part is in training"""
-    if torch_module._has_any_global_hook():  # type: ignore[no-untyped-call]
-        return True
-    # By hand: `modules()` takes three times as long, a thirtieth of a short text.
-    parts: list[nn.Module | None] = [module]
-    while parts:
-        if (part := parts.pop()) is None:
-            continue
-        if part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or (training and part.training):
-            return True
-        parts.extend(part._modules.values())
-    return False
 
 
 def tensors_of(layer: EncoderLayerNumbers | DecoderLayerNumbers) -> list[Tensor]:

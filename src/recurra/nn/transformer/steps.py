@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from recurra.engine.kept_plan import KeptPlan
 from recurra.engine.transformer import EncoderPlan, can_run, can_step, weights_of
+from recurra.nn.transformer.hooks import is_watched
 from recurra.nn.transformer.layers import TransformerEncoderLayer
-from recurra.nn.transformer.numbers import encoder_layer_numbers, is_watched, norm_numbers, tensors_of
+from recurra.nn.transformer.numbers import encoder_layer_numbers, norm_numbers, tensors_of
 from recurra.nn.transformer.positions import turns
 
 

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from recurra.engine.transformer import can_run, encode
 from recurra.nn.transformer.attention import SelfAttention
+from recurra.nn.transformer.hooks import is_watched
 from recurra.nn.transformer.layers import TransformerEncoderLayer
-from recurra.nn.transformer.numbers import encoder_layer_numbers, is_watched, norm_numbers, tensors_of
+from recurra.nn.transformer.numbers import encoder_layer_numbers, norm_numbers, tensors_of
 from recurra.nn.transformer.positions import turns
 from recurra.nn.transformer.rows import Rows
 
