@@ -236,7 +236,7 @@ private:
     void read_states(long t, long rows) {
         const Width w = plan_.state_width[0];
         const long units = sizes_.units(w), from = share_.from(w), to = share_.to(w, sizes_), end = share_.u1[w] * VL;
-        for (int k = 0; k < plan_.backward.num_areas && from < end; ++k) {
+        for (int k = 0; k < plan_.backward.num_areas && from < end && rows > 0; ++k) {
             const Area& a = plan_.backward.areas[k];
             if ((a.kind != Area::OLD && a.kind != Area::NEW) || is_taped(job_, a)) continue;
             if (lies_in_order_ && units % VL == 0) {

@@ -401,6 +401,21 @@ int main(int argc, char** argv) {
             check_compact(engines, engines[0]->cell(k), s, random);
             check_products(engines, engines[0]->cell(k), s, random);
         }
+    // More tokens than deltas are kept of at once, and fewer rows than threads, of which some have none.
+    for (long round = 0; round < rounds; ++round)
+        for (int k = 0; engines[0]->cell(k); ++k, ++count) {
+            const bool even = random() % 2 == 0, other = random() % 4 == 0;
+            const long H = random() % 2 ? 16 * up_to(2) : up_to(40);
+            const Shape many{10 + up_to(20), 20 + up_to(40), up_to(20), H, up_to(20), even, !even, other, other, even};
+            const Shape few{up_to(3), up_to(2), up_to(9), H, up_to(20), even, other, other, true, !other};
+            if (round % 4 == k % 4) check(engines, engines[0]->cell(k), many, random);
+            check(engines, engines[0]->cell(k), few, random);
+        }
+    // Rows that are lanes of one vector or of two, of whole panels and what is left.
+    for (long round = 0; round < 2 * rounds; ++round, ++count) {
+        const long M = round % 3 ? up_to(16) : 25 + up_to(10), D = up_to(150), V = up_to(round % 2 ? 90 : 300);
+        check(linears, LinearProblem(M, D, V, random() % 2 == 0, random() % 2 == 0, random));
+    }
     for (long round = 0; round < rounds; ++round, ++count) {
         const bool large = round % 4 == 3;
         const long M = up_to(large ? 300 : 40), D = up_to(large ? 40 : 90), V = up_to(large ? 700 : 60);
