@@ -74,6 +74,10 @@ def pairs(path: Path) -> Path:
     return jsonl(path, lines)
 
 
+def scored(path: Path) -> Path:
+    return jsonl(path, [{"text": " ".join(w), "second": w[0], "score": len(w)} for w in sentences()])
+
+
 def lines_of_text(path: Path) -> Path:
     path.with_suffix(".txt").write_text("\n".join(" ".join(words) for words in sentences(60)), "utf-8")
     return path.with_suffix(".txt")
@@ -115,6 +119,12 @@ CASES: dict[str, tuple[Callable[[Path], Path], dict[str, Any], dict[str, Any]]] 
          "source_tokenizer": "spaces"},
         {"decoder": {"copying": True, "hidden_size": 3}},
     ),
+    "two texts with a number": (
+        scored,
+        {"name": "text_regression", "pair": "second", "max_length": 8, "tokenizer": "spaces", "min_count": 2},
+        {},
+    ),
+    "texts as codes": (texts, {"name": "text_autoencoding", "max_length": 8, "token_drop": 0.2}, {}),
     "one text": (lines_of_text, {"name": "language_model", **OF_WORDS}, LANGUAGE),
     "texts": (
         texts,
