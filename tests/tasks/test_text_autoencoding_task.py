@@ -234,3 +234,14 @@ def test_what_cannot_be_read_is_refused_with_its_place() -> None:
                         "style": "cho", "bridge": "mean"})  # fmt: skip
     with pytest.raises(ConfigError, match="bridge: tanh maps the encoder's final states, and it keeps none"):
         TextAutoencoder(task.model_sizes, decoder={"name": "recurrent", "attention": "none", "style": "cho"})
+
+
+def test_facts_count_tokens_and_the_unknown_ones() -> None:
+    task, examples = fitted(min_count=2)
+    facts = task.facts({"train": examples, "dev": []})
+    words = " ".join(TEXTS).split()
+    unknown = sum(words.count(word) < 2 for word in words)
+    assert facts["train tokens"] == len(words)
+    assert facts["train unknown tokens"] == f"{unknown / len(words):.2%}"
+    assert (facts["dev tokens"], facts["dev unknown tokens"]) == (0, "0.00%")
+    assert unknown == 2

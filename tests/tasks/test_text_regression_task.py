@@ -17,6 +17,7 @@ from recurra.base.errors import ConfigError, DataError
 from recurra.metrics.spearman import pearson
 from recurra.models import SequenceModel
 from recurra.tasks import TextRegression, TextRegressionConfig
+from recurra.tasks.text_regression.rows import EachText
 
 ROWS: list[dict[str, Any]] = [
     {"a": "the film was good", "b": "a good film", "score": "5"},
@@ -150,3 +151,25 @@ def test_a_run_folder_holds_all_that_answers_need() -> None:
     assert torch.equal(one.targets["numbers"], other.targets["numbers"])
     long = task.example(record(9, {"a": "the film " * 9, "b": "it was", "score": 1}))
     assert "1 of 1 rows are longer than task.max_length = 8" in task.filter([long], "dev")[1][0]
+
+
+def test_what_is_cut_and_a_number_that_never_changes_are_said_of_all_rows() -> None:
+    task = task_for(max_length=7)
+    examples = [task.example(one) for one in records()]
+    cut = (
+        "train: 2 of 4 rows are longer than task.max_length = 7 tokens, and the rest is not read; the first: "
+        "sts.csv:2, 8 tokens."
+    )
+    assert task.filter(examples, "train") == (examples, (cut,))
+    same = [task.example(record(n, {**row, "score": 3})) for n, row in enumerate(ROWS, start=2)]
+    assert task.filter(same, "train")[1] == ("train: the same number to predict in every row: score.", cut)
+    assert task.filter(same[2:], "dev")[1] == ()
+
+
+def test_the_texts_of_rows_are_as_many_as_is_said() -> None:
+    for options in (PAIR, {"text": "a"}):
+        plan = TextRegressionConfig(**options)
+        texts = EachText([plan.read(one) for one in records()], len(plan.columns.texts))
+        found = [one.text for one in texts]
+        assert found == [row[name] for row in ROWS for name in options.values()]
+        assert len(texts) == len(found)
