@@ -164,6 +164,7 @@ def test_what_is_cut_and_a_number_that_never_changes_are_said_of_all_rows() -> N
     same = [task.example(record(n, {**row, "score": 3})) for n, row in enumerate(ROWS, start=2)]
     assert task.filter(same, "train")[1] == ("train: the same number to predict in every row: score.", cut)
     assert task.filter(same[2:], "dev")[1] == ()
+    assert task.filter([*same[2:], examples[2]], "train")[1] == ()
 
 
 def test_the_texts_of_rows_are_as_many_as_is_said() -> None:
