@@ -176,20 +176,19 @@ def test_a_shard_whose_values_cannot_be_sent_is_read_by_all_ranks() -> None:
 
 
 def test_a_mark_that_leads_to_no_good_row_leads_to_none_of_the_next_file() -> None:
-    cursor = Cursor()
-
-    def records(shard: Shard, bad: BadRows, note: Note) -> Iterator[Record]:
-        for line in (1, 2):
-            if shard.name == "a":
-                cursor.put(Mark(line, line, near=True))
-            yield Record({"it": 0}, Origin(shard.name, line))
-
     def work(seat: Seat) -> list[Mark | None]:
+        cursor = Cursor()
+
+        def records(shard: Shard, bad: BadRows, note: Note) -> Iterator[Record]:
+            for line in (1, 2):
+                cursor.put(Mark(line, line, near=True) if shard.name == "a" else None)
+                yield Record({"it": 0}, Origin(shard.name, line))
+
         given = dealt([Shard("a", 1), Shard("b", 1)], records, SkippedRows(), lambda _: None, seat, cursor=cursor)
         # Of "a" the second row is found to be bad by who reads the records, and asks for no mark.
         return [cursor.taken() for record in given if str(record.origin) != "a:2"]
 
-    assert Room(1).seats(work) == [[Mark(1, 1, near=True), None, None]]
+    assert Room(2).seats(work) == [[Mark(1, 1, near=True), None, None]] * 2
 
 
 def test_records_that_several_rows_make_keep_where_these_stood_on_all_ranks() -> None:
