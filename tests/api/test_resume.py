@@ -265,7 +265,7 @@ def test_kill_9_at_twenty_five_random_moments_then_resume_ends_with_the_same_bit
     monkeypatch.setattr(recipe, "LOG_EVERY", 1)
     write_config(
         model={"inputs": {"embedding_dropout": 0.2}, "head": {"output_dropout": 0.2}},
-        training={"epochs": 3, "checkpoint_every": 2, "schedule": "plateau", "report": "scores"},
+        training={"epochs": 3, "checkpoint_every": 2, "schedule": "plateau"},
     )
     begin = time.monotonic()
     assert exit_of(fork_child(in_child(Path("whole")))) == 0
