@@ -199,6 +199,29 @@ def test_pieces_are_compared_each_from_the_states_that_the_file_itself_has_left(
         assert bool(found.wrong) == wrong
 
 
+def test_a_file_may_be_as_far_as_what_the_equations_make_of_a_rounded_weight() -> None:
+    """The model in float32 may be near exact numbers by luck, where they magnify rounding."""
+
+    class Magnifies(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+    def answer(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"y": 100 * (model.weight.detach().numpy() - 1)}
+
+    def ask(random: np.random.Generator, N: int, T: int) -> dict[str, Any]:
+        return {"x": np.zeros(1, np.float32)}
+
+    draw: Any = SimpleNamespace(outputs=["y"])
+    for far, wrong in ((4e-5, False), (6e-5, True)):  # 8 * 100 * 2^-24 = 4.8e-5
+        runtime = Runtime("numpy", "far", lambda data, far=far: lambda inputs: [np.array([far])], "1")
+        model = Magnifies()
+        found = onnx_files.compare(Path("s.onnx"), b"", Part("", draw, ask, answer), model, model.double(), [runtime])
+        assert bool(found.wrong) == wrong
+        assert model.weight.item() == 1
+
+
 def test_states_of_no_network_are_the_last_step_or_what_they_were(tmp_path: Path) -> None:
     torch.manual_seed(0)
     file = exported(speech(False, encoder="identity"), tmp_path / "s.onnx")

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import final
 
@@ -27,9 +28,12 @@ from recurra.nn import Recurrent
 # The largest difference that is rounding: float32 has 6e-8 an operation, and a few dozen follow one another in a step.
 TOLERANCE = 1e-5
 # Where the equations magnify rounding, as layer normalisation does of nearly equal numbers, the model itself is further
-# than that from exact numbers: up to 2e-4. In each batch the file may be this many times as far as the model there, and
-# no further than MOST: a model beyond that has no answer of its own that a file could agree with.
+# than that from exact numbers: up to 2e-4. In each batch the file may be this many times as far as the model there, or
+# as the exact model with weights that are off by NUDGE of themselves, since the model may be near by luck, and no
+# further than MOST: a model beyond that has no answer of its own that a file could agree with.
 ROUNDINGS, MOST = 8.0, 1e-3
+# Half of what two neighbours of float32 are apart.
+NUDGE = 2.0**-24
 # Rows and steps that are compared: one sequence, batches with an empty one, few steps and many.
 SHAPES = ((1, 1), (1, 40), (2, 7), (3, 2), (4, 13), (5, 40))
 # Rows of the sequences that are compared in pieces; the model itself, and the model in float64.
@@ -122,16 +126,21 @@ def compare(
         EXACT: lambda inputs: part.answer(exact, _in_float64(inputs)),
         **{title: _by_name(run, part.draw.outputs) for title, run in runs.items()},
     }
+    off = cache(lambda: _nudged(exact))
+
+    def answer_off(inputs: Named) -> Named:
+        return part.answer(off(), _in_float64(inputs))
+
     for N, T in shapes:
         inputs = part.ask(random, N, T)
-        found.add({who: ask(inputs) for who, ask in askers.items()})
+        found.add({who: ask(inputs) for who, ask in askers.items()}, partial(answer_off, inputs))
     states: dict[str, Named] = {who: {} for who in askers}
     for T in PIECES if part.pieces else ():
         inputs = part.ask(random, ROWS, T)
         inputs |= {name: np.zeros_like(one) for name, one in inputs.items() if name.startswith(STATE)}
         said = {who: ask(inputs | states[who]) for who, ask in askers.items()}
+        found.add(said, partial(answer_off, inputs | states[EXACT]))
         states = {who: _after(one) for who, one in said.items()}
-        found.add(said)
     return Agreement(path, found.apart, found.rounding, found.wrong)
 
 
@@ -144,17 +153,32 @@ class Differences:
         self.rounding = dict.fromkeys(outputs, 0.0)
         self.wrong: dict[str, tuple[float, str]] = {}
 
-    def add(self, said: Mapping[str, Named]) -> None:
-        """What each runtime, `OWN` and `EXACT` say of one batch."""
+    def add(self, said: Mapping[str, Named], nudged: Callable[[], Named]) -> None:
+        """What each runtime, `OWN` and `EXACT` say of one batch; nudged: what the exact model says with `NUDGE`."""
         for name, true in said[EXACT].items():
             ours = difference(said[OWN][name], true)
-            limit = max(TOLERANCE, min(ROUNDINGS * ours, MOST))
             self.rounding[name] = max(self.rounding[name], ours)
             for title, apart in self.apart.items():
                 here = difference(said[title][name], true)
                 apart[name] = max(apart[name], here)
+                if here <= _limit(ours):
+                    continue
+                limit = max(_limit(ours), _limit(difference(nudged()[name], true)))
                 if not here <= limit:
                     self.wrong[name] = max((limit, title), self.wrong.get(name, (0.0, "")))
+
+
+def _limit(rounding: float) -> float:
+    return max(TOLERANCE, min(ROUNDINGS * rounding, MOST))
+
+
+@torch.no_grad()
+def _nudged(exact: nn.Module) -> nn.Module:
+    """The model with each weight a little more or less."""
+    draw, off = torch.Generator().manual_seed(0), copy.deepcopy(exact)
+    for weight in filter(torch.is_floating_point, off.parameters()):
+        weight.mul_(1 + NUDGE * (2 * torch.randint(2, weight.shape, generator=draw) - 1))
+    return off
 
 
 def _by_name(run: Run, outputs: Sequence[str]) -> Callable[[Named], Named]:
