@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -62,13 +62,7 @@ def final_report(
     shares = mix(trainer, prepared, watch)
     prepared, calibration, known = calibrated(trainer, prepared)
     task = prepared.task
-    answers = {
-        name: known
-        if name == "dev" and known is not None
-        else outputs(trainer.model, task, rows, device=trainer.device)
-        for name, rows in scored.items()
-    }
-    last = list(scored)[-1]
+    answers, last = _answered(trainer, task, scored, known), list(scored)[-1]
     full = trainer.settings.training.report == "full"
     beside = compared(task, prepared.splits["train"], scored) if full else Compared({}, ())
     for message in beside.notes:
@@ -110,6 +104,18 @@ def final_report(
     for message in drawn.notes:
         watch.note(message)
     return report
+
+
+def _answered(
+    trainer: Trainer, task: Task, scored: Mapping[str, Sequence[Any]], known: Sequence[Any] | None
+) -> dict[str, Sequence[Any]]:
+    """The outputs of each split; known: those of dev, which are not asked for again."""
+    return {
+        name: known
+        if name == "dev" and known is not None
+        else outputs(trainer.model, task, rows, device=trainer.device)
+        for name, rows in scored.items()
+    }
 
 
 def _heard(
