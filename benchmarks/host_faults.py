@@ -293,6 +293,20 @@ class Clock(NoCallback):
             write_text(self.path, json.dumps([now[k] - self.begin[k] for k in range(2)]))
 
 
+def at_once(folder: Path, alone: Callable[[str], None], *names: str) -> list[list[float]]:
+    """Seconds and CPU seconds of processes that each do the same, in folders of these names."""
+    children = []
+    for name in names:
+        (folder / name).mkdir()
+        children.append(os.fork())
+        if not children[-1]:
+            alone(name)
+            os._exit(0)
+    if any(os.waitpid(child, 0)[1] for child in children):
+        raise SystemExit("a process alone has failed")
+    return [json.loads((folder / f"{name}.json").read_text()) for name in names]
+
+
 def efficiency(folder: Path, network: Network, rows: int, steps: int = 10) -> int:
     """A recurrent layer of 512 units on batches of names: all that counts is products."""
     write_names(folder, rows * steps)
@@ -320,19 +334,7 @@ def efficiency(folder: Path, network: Network, rows: int, steps: int = 10) -> in
         write_text(folder / f"link-{number}.json", json.dumps(sums))
         rank.agreed([0.0])
 
-    def at_once(*names: str) -> list[list[float]]:
-        children = []
-        for name in names:
-            (folder / name).mkdir()
-            children.append(os.fork())
-            if not children[-1]:
-                alone(name)
-                os._exit(0)
-        if any(os.waitpid(child, 0)[1] for child in children):
-            raise SystemExit("a process alone has failed")
-        return [json.loads((folder / f"{name}.json").read_text()) for name in names]
-
-    (one,), pair = at_once("alone"), at_once("first", "second")
+    (one,), pair = at_once(folder, alone, "alone"), at_once(folder, alone, "first", "second")
     trained(network, folder / "both", shared, lambda hosts: None, 0)
     ranks = [json.loads((folder / f"rank-{number}.json").read_text()) for number in range(2)]
     wall, spent = max(rank[0] for rank in ranks), sum(rank[1] for rank in ranks)

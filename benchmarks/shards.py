@@ -63,6 +63,20 @@ def disk() -> int:
     return sum(found.values())
 
 
+def rows_counted() -> list[int]:
+    """One number: rows that are read from now on."""
+    from recurra.data.formats.cursor import Cursor
+
+    before_row, parsed = Cursor.before_row, [0]
+
+    def counted(cursor: Cursor, *given: Any) -> None:
+        parsed[0] += 1
+        before_row(cursor, *given)
+
+    Cursor.before_row = counted  # type: ignore[method-assign]
+    return parsed
+
+
 def rank(number: int, size: int, folder: Path, steps: int, buffer: int | None) -> dict[str, Any]:
     """What one rank is like: memory and disk in MiB, files that it has opened, seconds, losses."""
     from recurra.api.callbacks import NoCallback
@@ -70,17 +84,10 @@ def rank(number: int, size: int, folder: Path, steps: int, buffer: int | None) -
     from recurra.api.prepare import prepare
     from recurra.api.schema import read_settings
     from recurra.api.trainer import Trainer
-    from recurra.data.formats.cursor import Cursor
     from recurra.data.formats.shards import Shard
     from recurra.training import Group, SingleProcess
 
-    here, opened, before_row, parsed = Shard.here, [], Cursor.before_row, [0]
-
-    def counted(cursor: Cursor, *given: Any) -> None:
-        parsed[0] += 1
-        before_row(cursor, *given)
-
-    Cursor.before_row = counted  # type: ignore[method-assign]
+    here, opened, parsed = Shard.here, [], rows_counted()
 
     def noted(shard: Shard, scratch: str | None = None) -> Any:
         opened.append(shard.size)
