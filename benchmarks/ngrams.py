@@ -1,12 +1,13 @@
 """A language model of n-grams for a search of speech, of words or of letters, as an ARPA file.
 
     python benchmarks/ngrams.py OUT.arpa FILE ... [--also FILE ... --times 10] [--words 20000 | --letters]
-        [--order 3] [--keep 1500000]
+        [--lexicon FILE] [--order 3] [--keep 1500000]
 
 FILE: lines of text, or CSV with a column `text`, gzip too. Sentences end at signs of punctuation and at the ends of
 lines; words are letters, apostrophes and hyphens, in lower case. --also: texts like those that will be heard; they
 count so many times. Of words the most frequent are kept, and those of --also; others are <unk>, and OUT.words has them,
-for `--lexicon`. Of letters the space is <space>.
+for `--lexicon`. Of letters the space is <space>. --lexicon: no other words than the first of each line, which may have
+its pronunciation behind it; a compound that is none is read as its parts.
 Interpolated modified Kneser-Ney smoothing (Chen & Goodman 1998, section 4.1.6). Of the orders above 1 those n-grams are
 kept that change most: count * |ln p - ln p of the shorter one| (Seymore & Rosenfeld 1996, "Scalable backoff language
 models"), and their histories.
@@ -20,7 +21,7 @@ import gzip
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -60,16 +61,30 @@ class Corpus:
     ids: Ids
 
 
-def of_words(files: Sequence[Path], also: Sequence[Path], times: int, most: int) -> Corpus:
-    counts: Counter[str] = Counter()
-    for file in files:
-        for sentence in sentences(file):
-            counts.update(sentence)
-    kept = dict.fromkeys(word for word, _ in counts.most_common(most))
-    kept |= dict.fromkeys(word for file in also for sentence in sentences(file) for word in sentence)
+def of_words(
+    files: Sequence[Path], also: Sequence[Path], times: int, most: int, lexicon: Collection[str] | None = None
+) -> Corpus:
+    """lexicon: the only words; None: all"""
+
+    def said(sentence: list[str]) -> Iterator[str]:
+        for word in sentence:
+            yield from (word,) if lexicon is None or word in lexicon else word.split("-")
+
+    counts, own = (
+        Counter(word for file in some for s in sentences(file) for word in said(s)) for some in (files, also)
+    )
+    kept = dict.fromkeys(word for word, _ in counts.most_common() if lexicon is None or word in lexicon)
+    kept = dict.fromkeys(list(kept)[:most])
+    kept |= dict.fromkeys(word for word in own if lexicon is None or word in lexicon)
     names = [START, END, UNKNOWN, *kept]
     place = {word: k for k, word in enumerate(names)}
-    return Corpus(names, _read([*files, *also * times], lambda sentence: (place.get(word, 2) for word in sentence)))
+    return Corpus(names, _read([*files, *also * times], lambda s: (place.get(word, 2) for word in said(s))))
+
+
+def first_words(path: Path) -> frozenset[str]:
+    """The first word of each line, in lower case; of several pronunciations each is marked: read(2)."""
+    with path.open(encoding="utf-8") as file:
+        return frozenset(line.split()[0].lower().partition("(")[0] for line in file if line.strip())
 
 
 def of_letters(files: Sequence[Path], also: Sequence[Path], times: int) -> Corpus:
@@ -213,15 +228,19 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10, help="how often those count")
     parser.add_argument("--letters", action="store_true")
     parser.add_argument("--words", type=int, default=20_000)
+    parser.add_argument("--lexicon", type=Path, help="no other words than these, such as a pronouncing dictionary's")
     parser.add_argument("--order", type=int, default=3)
     parser.add_argument("--keep", type=int, default=1_500_000)
     asked = parser.parse_args()
     if asked.keep < 1:
         parser.error(f"--keep: expected at least 1 n-gram, got {asked.keep}")
+    if asked.letters and asked.lexicon:
+        parser.error("--lexicon: has no effect with --letters; leave one out")
     if asked.letters:
         corpus = of_letters(asked.files, asked.also, asked.times)
     else:
-        corpus = of_words(asked.files, asked.also, asked.times, asked.words)
+        lexicon = first_words(asked.lexicon) if asked.lexicon else None
+        corpus = of_words(asked.files, asked.also, asked.times, asked.words, lexicon)
         asked.out.with_suffix(".words").write_text("\n".join(corpus.names[3:]) + "\n", encoding="utf-8")
     orders = pruned(model(corpus, asked.order), len(corpus.names), asked.keep)
     write(asked.out, corpus.names, orders)

@@ -1,7 +1,7 @@
 """Speech to text on public recordings: trains, and prints the test scores, a line of JSON for each seed.
 
     python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER]
-        [--head transducer|attention] [--beam 16] [--lm] [--ngrams FILE.arpa]
+        [--head transducer|attention] [--phones FILE] [--beam 16] [--lm] [--ngrams FILE.arpa]
 
 an4        CMU's features: etc/ and the feat/ that an4_mfcc.tar.gz holds
 yesno      OpenSLR 1: the 60 sounds of waves_yesno.tar.gz; with what `init` writes
@@ -11,11 +11,12 @@ digits     Free Spoken Digit Dataset: its recordings, joined to strings of five;
 asterisk   telephone prompts of one voice: en.tsv and the en/ that en.tar.gz holds
 kathleen   1,132 sentences of one voice: transcripts.tsv and the sounds that ogg.tar holds
 
+--phones   units are phones, by the pronunciations of FILE (CMUdict, without its stress), and answers are its words
 --beam     score the search for the best text too, with a beam of so many
 --lm       with a language model of characters beside, of the training texts alone; its weight and bonus are chosen by
            the CER of dev
 --ngrams   with n-grams of letters or of words (benchmarks/ngrams.py), these with FILE.words as the only ones that may
-           be said; weight and bonus chosen in the same way
+           be said, but with --phones; weight and bonus chosen in the same way
 """
 
 from __future__ import annotations
@@ -218,6 +219,8 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
             with open(scratch / f"{name}.csv", "w", newline="") as file:
                 csv.writer(file).writerows([("audio", "text"), *rows])
         tree = dict(one.config) if one.config else yaml.safe_load(api.init("speech", scratch / "train.csv"))
+        if asked.phones:
+            tree = by_phones(tree, asked.phones)
         if HEADS[asked.head]:
             tree["model"] = {**tree["model"], "head": HEADS[asked.head]}
         tree["data"] = {name: str(scratch / f"{name}.csv") for name in parts}
@@ -230,8 +233,14 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
         if asked.lm:
             found["with a language model"] = fused(run, asked.beam, letters(language_model(run, scratch, seed)))
         if asked.ngrams:
-            found["with n-grams"] = fused(run, asked.beam, ngrams(asked.ngrams))
+            found["with n-grams"] = fused(run, asked.beam, ngrams(asked.ngrams, pronounced=bool(asked.phones)))
     return found
+
+
+def by_phones(tree: Mapping[str, Any], lexicon: Path) -> dict[str, Any]:
+    """The same with phones as units; the best epoch has the fewest wrong phones."""
+    task = {**tree["task"], "tokenizer": "spaces", "lexicon": str(lexicon), "stress": "drop"}
+    return {**tree, "task": task, "training": {**tree["training"], "select": "per"}}
 
 
 def scores_of(run: Path, split: str, options: Mapping[str, Any] | None = None) -> dict[str, float]:
@@ -263,11 +272,15 @@ def letters(run: Path) -> Beside:
     return Beside(lambda weight, bonus: {"lm": str(run), "lm_weight": weight, "lm_bonus": bonus}, tried)
 
 
-def ngrams(path: Path) -> Beside:
+def ngrams(path: Path, *, pronounced: bool = False) -> Beside:
+    """pronounced: words by their pronunciations, which the run has itself"""
     found = NGrams.read(path)
     if found.of_characters:
         tried = [(0.6, 1.5), (0.8, 1.5), (0.8, 2.0), (1.0, 2.0)]
         return Beside(lambda weight, bonus: {"lm": Fusion(found, "unit", weight, bonus)}, tried)
+    if pronounced:
+        tried = [(0.6, 0.5), (0.8, 0.5), (0.8, 1.5), (1.0, 1.5), (1.2, 2.0)]
+        return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus)}, tried)
     tried, lexicon = [(0.3, 2.0), (0.5, 2.0), (0.5, 4.0), (0.8, 4.0)], str(path.with_suffix(".words"))
     return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus), "lexicon": lexicon}, tried)
 
@@ -291,6 +304,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the config")
     parser.add_argument("--out", type=Path, help="keep the runs here, in a folder for each seed")
     parser.add_argument("--head", choices=list(HEADS), default="ctc", help="what says units; ctc: as the config has it")
+    parser.add_argument("--phones", type=Path, metavar="FILE", help="units are phones, by the pronunciations of FILE")
     parser.add_argument("--beam", type=int, default=1, help="score the search with so many texts too")
     parser.add_argument("--lm", action="store_true", help="and with a language model of the training texts")
     parser.add_argument("--ngrams", type=Path, metavar="FILE.arpa", help="and with n-grams of letters, or words")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from recurra.api.folder import open_run
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.errors import ConfigError
+from recurra.data.lexicons import Lexicon
 from recurra.decode.fusion import Fusion
 from recurra.decode.ngrams import NGrams
 from recurra.tasks import ScoresTokens
@@ -17,8 +17,6 @@ from recurra.tasks import ScoresTokens
 # What a language model weighs beside the frames, and what each of its tokens is worth, unless it is said.
 WEIGHT, BONUS = 0.5, 0.0
 PARTS = ("lm_weight", "lm_bonus")
-# Of a lexicon: a million words with all their beginnings take about a gigabyte.
-MOST_WORDS, LONGEST_LINE = 1_000_000, 10_000
 
 
 def with_fusion(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +28,7 @@ def with_fusion(options: Mapping[str, Any]) -> dict[str, Any]:
     """
     rest = {name: value for name, value in options.items() if name not in PARTS}
     if isinstance(rest.get("lexicon"), str | os.PathLike):
-        rest["lexicon"] = _words(Path(rest["lexicon"]))
+        rest["lexicon"] = Lexicon.read(Path(rest["lexicon"]))
     given = [name for name in PARTS if name in options]
     lm = options.get("lm")
     if given and (lm is None or isinstance(lm, Fusion)):
@@ -44,23 +42,6 @@ def with_fusion(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigError(f"{name}: expected a number, got {value!r}.")
     return {**rest, "lm": _opened(Path(lm), float(weight), float(bonus))}
-
-
-def _words(path: Path) -> tuple[str, ...]:
-    """The first word of each line, as lexicons with pronunciations have it too. Raises DataError."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            lines = list(islice(file, MOST_WORDS + 1))
-    except (OSError, UnicodeError) as error:
-        raise DataError(f"lexicon: {path}: cannot be read as text in UTF-8: {error}.") from error
-    if len(lines) > MOST_WORDS or any(len(line) > LONGEST_LINE for line in lines):
-        raise DataError(
-            f"lexicon: {path}: expected at most {MOST_WORDS:,} lines, of {LONGEST_LINE:,} characters; leave some out."
-        )
-    words = tuple(dict.fromkeys(line.split()[0] for line in lines if line.strip()))
-    if not words:
-        raise DataError(f"lexicon: {path}: holds no word; expected one at the beginning of each line.")
-    return words
 
 
 def _opened(path: Path, weight: float, bonus: float) -> Fusion:

@@ -14,6 +14,7 @@ class Emitted:
     """What was said in a row, unit by unit. units: numbers      starts, ends: frames of each, the end left out
 
     probabilities: mean of the frames of each unit, 0..1      blanks: frames that say nothing, of `frames`
+    words: of a lexicon with pronunciations, each with the number of its units; None where units are spelt
     """
 
     units: tuple[int, ...]
@@ -22,6 +23,7 @@ class Emitted:
     probabilities: tuple[float, ...]
     blanks: int
     frames: int
+    words: tuple[tuple[str, int], ...] | None = None
 
 
 def first_units(said: Emitted, number: int, frames: int) -> Emitted:

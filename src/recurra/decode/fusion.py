@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -30,6 +30,24 @@ class Scores(Protocol[H]):
 
     def end(self, histories: Sequence[H]) -> list[float]:
         """ln p that a text ends here; 0 where the model knows no end."""
+        ...
+
+
+@runtime_checkable
+class KnowsWords(Protocol):
+    """A language model that tells the words it knows from others, which share what it has for an unknown one."""
+
+    def knows(self, word: str) -> bool:
+        """Whether it is no unknown word."""
+        ...
+
+
+@runtime_checkable
+class KnowsUnigrams(Protocol):
+    """A language model that can judge a word without a history, so that a search looks ahead within a word."""
+
+    def alone(self, word: str) -> float:
+        """ln p of a word, whatever was before it."""
         ...
 
 
@@ -95,6 +113,10 @@ class NetworkScores(Generic[S]):
             return [0.0] * len(histories)
         self._reading.read(histories)
         return [self._score(history, self._end)[0] for history in histories]
+
+    def knows(self, word: str) -> bool:
+        """Whether it has a number of its own."""
+        return self._written(word) in self._numbers
 
     def _score(self, history: Read[S], number: int | None) -> tuple[float, Read[S]]:
         if number is None:

@@ -74,6 +74,14 @@ class NGrams:
             return [0.0] * len(histories)
         return [self._score(history, END)[0] for history in histories]
 
+    def knows(self, word: str) -> bool:
+        """Whether the file has it."""
+        return (word,) in self._grams
+
+    def alone(self, word: str) -> float:
+        """ln p of a word by its unigram."""
+        return self._score((), word)[0]
+
     def _score(self, history: Gram, token: str) -> tuple[float, Gram]:
         if (token,) not in self._grams:
             if self._space is not None and token.isspace():

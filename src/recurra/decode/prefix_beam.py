@@ -60,20 +60,26 @@ def prefix_beam(
     Raises ConfigError for an option that is wrong, ShapeError for other shapes, RunError, naming the row, where a logit
     is no number, or where the lexicon leaves nothing to say.
     """
-    at_least("beam", beam, 1)
-    at_least("n_best", n_best, 1)
-    if n_best > beam:
-        raise ConfigError(f"n_best: expected at most beam, which is {beam}, got {n_best}. Widen the beam.")
-    if not 0 <= least < 1:
-        raise ConfigError(f"least: expected a probability from 0 on and below 1, got {least}.")
-    _check(logits, lengths, spelling, blank)
+    check_beam(beam, n_best, least)
+    check_frames(logits, lengths, spelling, blank)
     texts = Texts(spelling, lm, hot, lexicon)
     said: Floats = logits.detach().double().log_softmax(2).transpose(0, 1).cpu().numpy()
     search = _Search(texts, beam=beam, n_best=n_best, blank=blank, least=math.log(least) if least else NEVER)
     return [search.run(said[n, :length], n) for n, length in enumerate(lengths.tolist())]
 
 
-def _check(logits: Tensor, lengths: Tensor, spelling: Sequence[str] | None, blank: int) -> None:
+def check_beam(beam: int, n_best: int, least: float) -> None:
+    """Raise ConfigError for options of a search that are wrong."""
+    at_least("beam", beam, 1)
+    at_least("n_best", n_best, 1)
+    if n_best > beam:
+        raise ConfigError(f"n_best: expected at most beam, which is {beam}, got {n_best}. Widen the beam.")
+    if not 0 <= least < 1:
+        raise ConfigError(f"least: expected a probability from 0 on and below 1, got {least}.")
+
+
+def check_frames(logits: Tensor, lengths: Tensor, spelling: Sequence[str] | None, blank: int) -> None:
+    """Raise ShapeError for frames of other shapes, and for units that are not all spelt."""
     if logits.dim() != 3 or lengths.shape != (logits.shape[1],):
         raise ShapeError(
             f"prefix_beam: expected logits (T, N, C) and lengths (N,), got {tuple(logits.shape)} and "

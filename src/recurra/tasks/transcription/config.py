@@ -13,6 +13,7 @@ from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.base.option import OneOf, Opt
 from recurra.config import Section, build
 from recurra.data.fields import Field
+from recurra.data.lexicons import Lexicon
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.scaling import Scaler
 from recurra.data.spectra import SPECTRA, Spectrum
@@ -23,6 +24,7 @@ from recurra.tasks.contract import Needs, Suggestion
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.augmenting import Augmentation
 from recurra.tasks.transcription.columns import suggested
+from recurra.tasks.transcription.lexicon import SpokenLexicon, Stress
 from recurra.tasks.transcription.methods import METHODS, Ctc, Method
 from recurra.tasks.transcription.reading import Scaling, SpeechReader, decoded, floored, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_speaker, read_text
@@ -80,6 +82,16 @@ class TranscriptionConfig:
         Section | Mapping[str, Any] | str,
         OneOf("units of the text: characters; spaces, for words or phones; words; subwords", TOKENIZERS),
     ] = "characters"
+    lexicon: Annotated[
+        str | None,
+        Opt(
+            "file of words with their pronunciations (CMUdict; Kaldi's lexicon.txt and lexiconp.txt): texts are words, "
+            "units are what they are said by, and answers are words; only with tokenizer: spaces and model.head: ctc"
+        ),
+    ] = None
+    stress: Annotated[
+        Stress, Opt("digits behind units of the lexicon, 0 to 2; drop: AH0 and AH1 are one; only with lexicon")
+    ] = "keep"
     case: Annotated[Case, Opt("letters of the texts, in training and in scores")] = "keep"
     punctuation: Annotated[Punctuation, Opt("drop: signs are left out but inside of words")] = "keep"
     speed: Annotated[
@@ -136,6 +148,10 @@ class TranscriptionConfig:
             problems.append(
                 f"tokenizer: {self.cutter} does not make units of speech; take one of {', '.join(CUTTERS)}."
             )
+        if self.lexicon is not None and self.cutter != "spaces":
+            problems.append("tokenizer: units of a lexicon stand between spaces; set task.tokenizer: spaces.")
+        if self.lexicon is None and self.stress != "keep":
+            problems.append("stress: has no effect without lexicon; leave it out, or set lexicon.")
         if self._cutting.get("lowercase"):
             problems.append("tokenizer.lowercase: scores would still mind capitals; set task.case: lower instead.")
         if self.sound is not None:
@@ -161,6 +177,8 @@ class TranscriptionConfig:
         """The same for a model with this head and these inputs."""
         found, inputs, head = copy(self), model["inputs"], model["head"]
         word = head["name"] if head["name"] in METHODS else Ctc.word
+        if self.lexicon is not None and word != Ctc.word:
+            raise ConfigError(f"task.lexicon: words by their pronunciations need model.head: ctc, and this is {word}.")
         object.__setattr__(found, "method", METHODS[word](head))
         component: Any = INPUTS[inputs["name"]]
         object.__setattr__(found, "joined", component.joined(inputs) if isinstance(component, JoinsSteps) else 1)
@@ -246,11 +264,19 @@ class TranscriptionConfig:
 
         Raises DataError where nothing is said at all, and for features of another width than the first.
         """
-        units = Units.fit(build(self.tokenizer, TOKENIZERS).train([row.text for row in rows]), [r.text for r in rows])
+        lexicon = self.read_lexicon()
+        texts = [row.text if lexicon is None else lexicon.said(row.text)[0] for row in rows]
+        units = Units.fit(build(self.tokenizer, TOKENIZERS).train(texts), texts)
         if not units.units:
             raise DataError(f"{source}: nothing is said in any recording; expected texts in column '{self.text}'.")
-        task = Transcription(self, self._reader_of(rows), units)
+        task = Transcription(self, self._reader_of(rows), units, lexicon=lexicon)
         return task, task.examples(means.encoding(rows), means)
+
+    def read_lexicon(self) -> SpokenLexicon | None:
+        """The words with their pronunciations. Raises DataError, with file and line, for a file of something else."""
+        if self.lexicon is None:
+            return None
+        return SpokenLexicon.of(Lexicon.read(Path(self.lexicon)), self.case, self.punctuation, self.stress)
 
     def _reader_of(self, rows: Collection[SpeechRow]) -> SpeechReader:
         spectrum = self.spectrum
@@ -281,6 +307,7 @@ class TranscriptionConfig:
         """The task as a run folder holds it. Raises RunError that names `origin`."""
         try:
             reader, units = SpeechReader.from_json(data["reader"]), Units.from_json(data["units"])
+            lexicon = None if self.lexicon is None else SpokenLexicon.from_json(data["lexicon"])
         except (KeyError, TypeError, ValueError, RunError) as error:
             raise RunError(f"{origin}: expected scales and units of speech: {str(error)[:300]}.") from error
-        return Transcription(self, reader, units)
+        return Transcription(self, reader, units, lexicon=lexicon)

@@ -15,6 +15,7 @@ from recurra.tasks.transcription.reading import SILENCE
 from recurra.tasks.transcription.rows import Utterance
 
 if TYPE_CHECKING:
+    from recurra.tasks.transcription.lexicon import SpokenLexicon
     from recurra.tasks.transcription.task import Transcription
 
 # Recordings that are listened to, from the first on, to find silence and clipping.
@@ -32,7 +33,7 @@ def notes_of(task: Transcription, examples: Sequence[Utterance], split: str) -> 
     """Of a split, a sentence each."""
     if split == "train":
         return tuple(_of_all(task, examples, split))
-    return (*_of_texts(examples, split), *_of_speakers(task, examples, split))
+    return (*_of_texts(task, examples, split), *_of_speakers(task, examples, split))
 
 
 def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:
@@ -42,7 +43,9 @@ def _of_all(task: Transcription, examples: Sequence[Utterance], split: str) -> I
     yield f"texts: case {plan.case}, punctuation {plan.punctuation}, as they are learned and scored."
     shown = " ".join(repr(unit)[1:-1] if unit != " " else "space" for unit in task.units.units[:40])
     yield f"train: {len(task.units) - 1:,} units: {shown}{' ...' if len(task.units) > 41 else ''}"
-    yield from _of_texts(examples, split)
+    yield from _of_texts(task, examples, split)
+    if task.lexicon is not None:
+        yield from _of_lexicon(task, task.lexicon)
     if short := [e for e in examples if not e.fits]:
         first = short[0]
         yield (
@@ -74,12 +77,26 @@ def _of_speakers(task: Transcription, examples: Sequence[Utterance], split: str)
         )
 
 
-def _of_texts(examples: Sequence[Utterance], split: str) -> Iterator[str]:
+def _of_lexicon(task: Transcription, lexicon: SpokenLexicon) -> Iterator[str]:
+    known = len(lexicon.ways(task.units))
+    yield f"task.lexicon: {known:,} words can be said with these units, of {len(lexicon):,}; answers search among them."
+    if lexicon.strange:
+        yield (
+            f"task.lexicon: {lexicon.strange:,} lines are left out, as with case {task.plan.case} and punctuation "
+            f"{task.plan.punctuation} their words are none, or several."
+        )
+
+
+def _of_texts(task: Transcription, examples: Sequence[Utterance], split: str) -> Iterator[str]:
     if strange := [e for e in examples if e.strange]:
         first = strange[0]
+        what = "spelt with what no training text has, and cannot be got right"
+        if task.lexicon is not None:
+            left = "left out of training" if split == "train" else "cannot be got right"
+            what = f"of words without a pronunciation in the lexicon, and {left}"
         yield (
-            f"{split}: {_of(strange, examples)} spelt with what no training text has, and cannot be got right; the "
-            f"first: {first.origin}: {', '.join(map(repr, first.strange[:5]))}."
+            f"{split}: {_of(strange, examples)} {what}; the first: {first.origin}: "
+            f"{', '.join(map(repr, first.strange[:5]))}."
         )
     if empty := [e for e in examples if not e.units and not e.strange]:
         yield f"{split}: {_of(empty, examples)} without a text: nothing should be said; the first: {empty[0].origin}."

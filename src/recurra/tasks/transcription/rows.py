@@ -48,7 +48,8 @@ class SpeechRow:
 class Utterance:
     """A recording as the model reads it. text: what is said, None where nobody knows; units: the same as numbers
 
-    strange: units of the text that no training text has      needed: steps that saying the units takes
+    strange: units of the text that no training text has, or words that the lexicon has not
+    needed: steps that saying the units takes
     speaker: who speaks, "" where nobody knows
     """
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,21 +14,25 @@ from recurra.base.answers import AnswerKind
 from recurra.base.contracts import Batch, Loss, Prediction, Record, Score, Table
 from recurra.base.errors import ConfigError
 from recurra.base.transcripts import Transcript
+from recurra.data.lexicons import Lexicon
 from recurra.data.preparing import IN_MEMORY, Means
 from recurra.data.sound import silence
-from recurra.decode.ctc import Emitted
+from recurra.decode.ctc import Emitted, greedy
 from recurra.decode.fusion import Fusion, NetworkScores
 from recurra.decode.ngrams import NGrams
+from recurra.decode.pronunciations import Pronunciations
 from recurra.decode.texts import Texts
+from recurra.decode.word_beam import SpokenWords
 from recurra.losses import fixed_sum
 from recurra.metrics import Compared
-from recurra.metrics.transcripts import transcript_scores
+from recurra.metrics.transcripts import edits, summed, transcript_scores
 from recurra.report import RecordingFigure
 from recurra.tasks.drawn import DrawnSampler
 from recurra.tasks.options import refuse_options
 from recurra.tasks.text import pad_sequence
 from recurra.tasks.transcription.baselines import compared
 from recurra.tasks.transcription.figures import delays, worst_recordings
+from recurra.tasks.transcription.lexicon import SpokenLexicon
 from recurra.tasks.transcription.methods import Decoding
 from recurra.tasks.transcription.notes import notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
@@ -40,10 +45,13 @@ if TYPE_CHECKING:
     from recurra.tasks.transcription.config import TranscriptionConfig
 
 
-def _as_nats(words: object, plan: TranscriptionConfig, units: Units) -> dict[str, float]:
+def _as_nats(
+    words: object, plan: TranscriptionConfig, units: Units, lexicon: SpokenLexicon | None = None
+) -> dict[str, float]:
     """Hot words, cleaned as texts are, with what each is worth.
 
-    Raises ConfigError for anything else, and for words that are never said: two that are one, or with a strange unit.
+    Raises ConfigError for anything else, and for words that are never said: two that are one, or with a strange unit,
+    or without a pronunciation in a lexicon that has such.
     """
     if not isinstance(words, Mapping) or not all(
         isinstance(w, str) and isinstance(n, int | float) and not isinstance(n, bool) for w, n in words.items()
@@ -54,7 +62,12 @@ def _as_nats(words: object, plan: TranscriptionConfig, units: Units) -> dict[str
         raise ConfigError(f"hot_words: some are the same word, as the run reads texts: {', '.join(words)}.")
     _ = Texts(units.spelling, hot=found)  # what it refuses is said now
     for word in found:
-        if strange := units.numbers(word)[1]:
+        if lexicon is not None:
+            if word not in lexicon:
+                raise ConfigError(
+                    f"hot_words: '{word}' has no pronunciation in the lexicon; add it there, or leave it out."
+                )
+        elif strange := units.numbers(word)[1]:
             raise ConfigError(
                 f"hot_words: '{word}' needs {', '.join(map(repr, strange))}, which no training text has; leave it out."
             )
@@ -75,6 +88,16 @@ def _as_words(lexicon: object, plan: TranscriptionConfig, units: Units) -> froze
     return found
 
 
+def _as_spoken(lexicon: object, plan: TranscriptionConfig) -> SpokenLexicon:
+    """Words with their pronunciations in the place of the run's. Raises ConfigError or DataError for anything else."""
+    if not isinstance(lexicon, Lexicon):
+        raise ConfigError(
+            "lexicon: this run hears units of pronunciations; expected the path of a file with words and their "
+            f"pronunciations, got {str(lexicon)[:60]!r}."
+        )
+    return SpokenLexicon.of(lexicon, plan.case, plan.punctuation, plan.stress)
+
+
 def _refuse_other_units(lm: object, units: Units) -> None:
     """Raise ConfigError for what is no language model, and for one of characters beside other units."""
     if not isinstance(lm, Fusion):
@@ -91,8 +114,8 @@ def _judges_characters(scores: object) -> bool:
     return isinstance(scores, NetworkScores) or (isinstance(scores, NGrams) and scores.of_characters)
 
 
-# A wider beam is slower in proportion.
-WIDEST_BEAM = 1000
+# A wider beam is slower in proportion. With a lexicon of pronunciations words are searched for unless a beam is said.
+WIDEST_BEAM, WORD_BEAM = 1000, 16
 NO_FRAMES = "no frames"
 SILENT = "silence"
 NOBODY = "no speaker of training, so scaled by itself"
@@ -101,12 +124,16 @@ NOTHING = Emitted((), (), (), (), 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a model said of a recording. nats: what the reference costs, None where it is not known or cannot be said"""
+    """What a model said of a recording. nats: what the reference costs, None where it is not known or cannot be said
+
+    phones: with a lexicon of pronunciations, the most probable units, whatever words they make
+    """
 
     emitted: Emitted
     text: str
     silent: bool = False
     nats: float | None = None
+    phones: tuple[int, ...] = ()
 
 
 class Transcription:
@@ -118,12 +145,33 @@ class Transcription:
     options: ClassVar[tuple[str, ...]] = ("beam", "lm", "hot_words", "lexicon")
 
     def __init__(
-        self, plan: TranscriptionConfig, reader: SpeechReader, units: Units, decoding: Decoding | None = None
+        self,
+        plan: TranscriptionConfig,
+        reader: SpeechReader,
+        units: Units,
+        decoding: Decoding | None = None,
+        *,
+        lexicon: SpokenLexicon | None = None,
     ) -> None:
-        self.plan, self.reader, self.units = plan, replace(reader, joined=plan.joined), units
-        self.method, self.decoding = plan.method, decoding or Decoding()
+        self.plan, self.reader, self.units, self.lexicon = plan, replace(reader, joined=plan.joined), units, lexicon
+        self.method, self.decoding = plan.method, decoding or self._usual()
         self.spectrum = plan.spectrum
         self.augmentation = plan.augmentation
+
+    def _usual(self) -> Decoding:
+        """Greedy, but where words are known by their pronunciations."""
+        if self.lexicon is None:
+            return Decoding()
+        return Decoding(WORD_BEAM, spoken=self._spoken(self.lexicon, None, None))
+
+    def _spoken(
+        self, lexicon: SpokenLexicon, lm: Fusion | None, hot: Mapping[str, float] | None
+    ) -> Callable[[], SpokenWords]:
+        """The words of a lexicon with what they are worth, made when they are first needed."""
+        units = self.units
+        return cache(
+            lambda: SpokenWords(Pronunciations(lexicon.ways(units), len(units)), () if lm is None else (lm,), hot)
+        )
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
@@ -157,7 +205,9 @@ class Transcription:
 
     def _example(self, row: SpeechRow) -> Utterance:
         refuse_width(row.recording, self.reader.width)
-        units, strange = self.units.numbers(row.text)
+        text, unsaid = (row.text, ()) if self.lexicon is None else self.lexicon.said(row.text)
+        units, strange = self.units.numbers(text)
+        strange = (*unsaid, *strange)
         needed = self.method.needed(units)
         return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange, needed, row.speaker)
 
@@ -207,10 +257,17 @@ class Transcription:
         silent = batch.inputs["silent"].tolist()
         nats = self._known_nats(outputs, batch, examples)
         found = self.method.search(model, batch, outputs, self._heard(batch), self.decoding)
+        phones = self._phones(outputs, batch)
         return [
-            Said(one, "" if quiet else self.units.text(one.units), quiet, cost)
-            for one, quiet, cost in zip(found, silent, nats, strict=True)
+            Said(one, "" if quiet else self.units.heard(one), quiet, cost, () if quiet else some)
+            for one, quiet, cost, some in zip(found, silent, nats, phones, strict=True)
         ]
+
+    def _phones(self, outputs: Mapping[str, torch.Tensor], batch: Batch) -> list[tuple[int, ...]]:
+        """With a lexicon of pronunciations, the most probable units of each recording."""
+        if self.lexicon is None:
+            return [()] * len(batch.indices)
+        return [one.units for one in greedy(outputs["logits"], self._heard(batch))]
 
     def _heard(self, batch: Batch) -> torch.Tensor:
         """(N,) steps of which the head says something."""
@@ -232,15 +289,33 @@ class Transcription:
 
     def score(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
         """WER, CER and what they consist of; blank_share of steps, length_ratio of texts; unit_nats, of a unit
-        of references that are known and can be said."""
-        said, references = [one.text for one in outputs], [e.text or "" for e in examples]
-        found = transcript_scores(references, said, split)
-        found = (*found, *_collapse_scores(outputs, references, split))
+        of references that are known and can be said; per, of the most probable units, with a lexicon of pronunciations:
+        alone with a beam of 1, which hears no words."""
+        found = (*self._rates(outputs, examples, split), *self._unit_rate(outputs, examples, split))
         known = [(one.nats, len(e.units)) for one, e in zip(outputs, examples, strict=True) if one.nats is not None]
         if not known:
             return found
         nats = sum(cost for cost, _ in known) / max(sum(number for _, number in known), 1)
         return (*found, Score("unit_nats", nats, "nats", "lower", split))
+
+    def _rates(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
+        """Of texts; of units that are no words, how many steps say nothing, and how long they are."""
+        if self.lexicon is not None and self.decoding.beam == 1:
+            return _collapse_scores(outputs, [self.units.text(e.units) for e in examples], split)
+        references = [e.text or "" for e in examples]
+        return (
+            *transcript_scores(references, [one.text for one in outputs], split),
+            *_collapse_scores(outputs, references, split),
+        )
+
+    def _unit_rate(self, outputs: Sequence[Said], examples: Sequence[Utterance], split: str) -> tuple[Score, ...]:
+        """Edits by units of the references, where every word has a pronunciation: the first one that it has."""
+        if self.lexicon is None:
+            return ()
+        names = ("", *self.units.units)
+        pairs = [(e.units, one.phones) for one, e in zip(outputs, examples, strict=True) if not e.strange]
+        found = summed([edits([names[u] for u in a], [names[u] for u in b]) for a, b in pairs])
+        return (Score("per", found.rate, "0..1", "lower", split),)
 
     def with_options(self, options: Mapping[str, Any]) -> Transcription:
         """The task with a beam of so many texts, a language model beside, words that are worth more nats, or no others.
@@ -260,6 +335,8 @@ class Transcription:
             )
         if lm is not None:
             _refuse_other_units(lm, self.units)
+        if self.lexicon is not None:
+            return self._by_pronunciations(self.lexicon, beam, lm, hot_words, lexicon)
         if hot_words is not None:
             hot_words = _as_nats(hot_words, self.plan, self.units)
         if lexicon is not None:
@@ -268,36 +345,66 @@ class Transcription:
             self.plan, self.reader, self.units, Decoding(beam, lm, hot_words, self.units.spelling, lexicon)
         )
 
+    def _by_pronunciations(
+        self, words: SpokenLexicon, beam: int, lm: Fusion | None, hot: object, other: object
+    ) -> Transcription:
+        """The same with other words; with a beam of 1 units are heard and no words."""
+        if other is not None and not isinstance(other, SpokenLexicon):
+            other = _as_spoken(other, self.plan)
+        used = words if other is None else other
+        if not used.ways(self.units):
+            raise ConfigError("lexicon: none of its words can be said with the units of training; take another.")
+        if lm is not None and lm.by == "unit":
+            raise ConfigError("lm: judges units, and this run says words by their pronunciations; take one of words.")
+        nats = None if hot is None else _as_nats(hot, self.plan, self.units, used)
+        spoken = None if beam == 1 else self._spoken(used, lm, nats)
+        return Transcription(
+            self.plan, self.reader, self.units, Decoding(beam, lm, nats, (), other, spoken), lexicon=self.lexicon
+        )
+
+    @property
+    def for_validation(self) -> Transcription:
+        """With a lexicon of pronunciations the most probable units: a search for words takes far longer."""
+        return self if self.lexicon is None else self.with_options({"beam": 1})
+
     # -- around them -----------------------------------------------------------------------------------------------
 
     @property
     def usual_score(self) -> str:
         """The score that chooses the best epoch unless the config names another."""
-        return "wer"
+        return "wer" if self.lexicon is None else "per"
 
     def possible_scores(self, examples: Sequence[Utterance]) -> tuple[Score, ...]:
         """The dev scores, with those of a model that says nothing."""
-        nothing = transcript_scores([e.text or "" for e in examples], [""] * len(examples), "dev")
+        nothing: tuple[Score, ...] = (Score("per", 1.0, "0..1", "lower", "dev"),)
+        if self.lexicon is None:
+            nothing = transcript_scores([e.text or "" for e in examples], [""] * len(examples), "dev")
         uniform = float(np.log(len(self.units))) * max(e.length for e in examples)
         return (*nothing, Score("unit_nats", uniform, "nats", "lower", "dev"))
 
     def perfect(self, examples: Sequence[Utterance]) -> list[Said]:
         """Outputs that say the references, as far as units can."""
-        return [Said(NOTHING, self.units.text(e.units)) for e in examples]
+        if self.lexicon is None:
+            return [Said(NOTHING, self.units.text(e.units)) for e in examples]
+        texts = [" ".join(w for w in (e.text or "").split() if w not in e.strange) for e in examples]
+        return [Said(NOTHING, text, phones=e.units) for text, e in zip(texts, examples, strict=True)]
 
     def doubts(self, examples: Sequence[Utterance], short: Sequence[Score]) -> tuple[str, ...]:
         """Texts that no unit can spell."""
         strange = [e for e in examples if e.strange]
         if not strange:
             return ()
+        what = "what no training text has" if self.lexicon is None else "words without a pronunciation in the lexicon"
         return (
-            f"{len(strange):,} of {len(examples):,} texts hold what no training text has; the first: "
+            f"{len(strange):,} of {len(examples):,} texts hold {what}; the first: "
             f"{strange[0].origin}: {', '.join(map(repr, strange[0].strange[:5]))}.",
         )
 
     def filter(self, examples: Sequence[Utterance], split: str) -> tuple[Sequence[Utterance], tuple[str, ...]]:
-        """Those that can be learned from; recordings that are too short for their text are left out of training."""
-        kept = [e for e in examples if e.fits] if split == "train" else list(examples)
+        """Those that can be learned from; recordings that are too short for their text are left out of training, and
+        those with a word that has no pronunciation."""
+        unsaid = self.lexicon is not None
+        kept = [e for e in examples if e.fits and not (unsaid and e.strange)] if split == "train" else list(examples)
         return kept, notes_of(self, examples, split)
 
     def warnings(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[str, ...]:
@@ -364,6 +471,8 @@ class Transcription:
     def facts(self, splits: Mapping[str, Sequence[Utterance]]) -> dict[str, str | int | float]:
         """Hours, words and units."""
         found: dict[str, str | int | float] = {"units": len(self.units) - 1}
+        if self.lexicon is not None:
+            found["words of the lexicon"] = len(self.lexicon)
         for name, examples in splits.items():
             found[f"{name} recordings"] = len(examples)
             found[f"{name} minutes"] = round(sum(e.seconds for e in examples) / 60, 2)
@@ -372,7 +481,8 @@ class Transcription:
 
     def to_json(self) -> dict[str, Any]:
         """What a run folder must hold to read and answer as in training."""
-        return {"reader": self.reader.to_json(), "units": self.units.to_json()}
+        found = {"reader": self.reader.to_json(), "units": self.units.to_json()}
+        return found if self.lexicon is None else {**found, "lexicon": self.lexicon.to_json()}
 
 
 def _collapse_scores(outputs: Sequence[Said], references: Sequence[str], split: str) -> tuple[Score, ...]:

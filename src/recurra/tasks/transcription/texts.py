@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any, Literal
 
 import regex  # type: ignore[import-untyped]
@@ -68,8 +69,18 @@ class Units:
         """What units say."""
         return " ".join(self.spelled(numbers).split())
 
+    def heard(self, said: Emitted) -> str:
+        """What was said: words by their pronunciations, or what units spell."""
+        return self.text(said.units) if said.words is None else " ".join(word for word, _ in said.words)
+
     def words(self, said: Emitted, seconds: float) -> tuple[SpokenWord, ...]:
         """The words of what was said with their times. seconds: of a step"""
+        if said.words is not None:
+            ends = list(accumulate(size for _, size in said.words))
+            return tuple(
+                _word(word, said, range(end - size, end), seconds)
+                for (word, size), end in zip(said.words, ends, strict=True)
+            )
         words: list[str] = []
         runs: list[list[int]] = []
         inside = False

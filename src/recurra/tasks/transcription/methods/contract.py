@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from recurra.base.contracts import Batch
 from recurra.decode.ctc import Emitted
 from recurra.decode.fusion import Fusion
 from recurra.decode.texts import Texts
+from recurra.decode.word_beam import SpokenWords
 
 Outputs = Mapping[str, Tensor]
 
@@ -24,6 +25,7 @@ class Decoding:
 
     lm: a language model beside      hot_words: nats of each      spelling: what each unit adds to a text (`Texts`)
     lexicon: the only words that may be said; None: all
+    spoken: words by their pronunciations, with what they are worth, made once; None where units are spelt
     """
 
     beam: int = 1
@@ -31,6 +33,7 @@ class Decoding:
     hot_words: Mapping[str, float] | None = None
     spelling: Sequence[str] = ()
     lexicon: Collection[str] | None = None
+    spoken: Callable[[], SpokenWords] | None = None
 
     @property
     def beside(self) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch
+from recurra.base.errors import ConfigError
 from recurra.decode.ctc import Emitted, collapsed, greedy
 from recurra.decode.prefix_beam import prefix_beam
+from recurra.decode.word_beam import word_beam
 from recurra.engine.ctc import ctc_loss
 from recurra.tasks.transcription.methods.contract import Decoding, Listener, Outputs
 from recurra.tasks.transcription.methods.searching import CtcSearch
@@ -71,9 +73,16 @@ class Ctc:
         logits = outputs["logits"].float()
         if how.beam == 1:
             return greedy(logits, lengths)
+        if how.spoken is not None:
+            return [best.emitted for (best,) in word_beam(logits, lengths, how.spoken(), how.beam)]
         return [best.emitted for (best,) in prefix_beam(logits, lengths, how.beam, **how.beside)]
 
     def listener(self, model: nn.Module, how: Decoding) -> Listener:
+        if how.beam > 1 and how.spoken is not None:
+            raise ConfigError(
+                "task.lexicon: words are known by their pronunciations when the whole recording was heard; with a beam "
+                "of 1 its units are heard as they come."
+            )
         return _Greedy() if how.beam == 1 else CtcSearch(how)
 
 

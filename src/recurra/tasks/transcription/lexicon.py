@@ -1,0 +1,104 @@
+"""Words with their pronunciations, as a run reads texts: what is said is units, what is answered is words."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from recurra.base.errors import ConfigError, RunError
+from recurra.data.lexicons import Lexicon
+from recurra.decode.pronunciations import Way
+from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
+
+Stress = Literal["keep", "drop"]
+# Behind a vowel of CMUdict: 1 primary stress, 2 secondary, 0 none.
+_STRESS = re.compile(r"(?<=\D)[012]$")
+# A way to say a word: units, and ln p of it among the ways of this word.
+Spoken = tuple[tuple[str, ...], float]
+
+
+class SpokenLexicon:
+    """Words, cleaned as texts are, each with its ways to be said; the first is what training takes.
+
+    words: {word: ways}      strange: lines whose word is none, or several, as the run reads texts
+    """
+
+    def __init__(self, words: Mapping[str, Sequence[Spoken]], strange: int = 0) -> None:
+        self._words, self.strange = words, strange
+
+    @classmethod
+    def of(cls, lexicon: Lexicon, case: Case, punctuation: Punctuation, stress: Stress) -> SpokenLexicon:
+        """The words of a file. Raises DataError, with file and line, for a word without a pronunciation."""
+        words: dict[str, dict[tuple[str, ...], float]] = {}
+        strange = 0
+        for entry in lexicon.pronounced():
+            word = cleaned(entry.word, case, punctuation)
+            if not word or " " in word:
+                strange += 1
+                continue
+            units = unstressed(entry.units) if stress == "drop" else entry.units
+            words.setdefault(word, {}).setdefault(units, math.log(entry.p))
+        if not words:
+            raise ConfigError(
+                f"lexicon: {lexicon.path}: none of its words is one, as the run reads texts; take another."
+            )
+        return cls({word: tuple(ways.items()) for word, ways in words.items()}, strange)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self._words
+
+    def said(self, text: str) -> tuple[str, tuple[str, ...]]:
+        """The units of a text between spaces, each word in its first way; and the words that have none, each once.
+
+        A compound that is no word is said as its parts are.
+        """
+        units: list[str] = []
+        strange: dict[str, None] = {}
+        for word in text.split():
+            parts = [word] if word in self._words else word.split("-")
+            if all(part in self._words for part in parts):
+                units += [unit for part in parts for unit in self._words[part][0][0]]
+            else:
+                strange[word] = None
+        return " ".join(units), tuple(strange)
+
+    def ways(self, units: Units) -> Mapping[str, Sequence[Way]]:
+        """The words that can be said with these units, each with its ways, as numbers."""
+        place = units.places
+        found = {
+            word: [(tuple(place[u] for u in way), nats) for way, nats in ways if all(u in place for u in way)]
+            for word, ways in self._words.items()
+        }
+        return {word: ways for word, ways in found.items() if ways}
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON: a line for each way, as in lexiconp.txt."""
+        lines = [f"{word} {nats!r} {' '.join(way)}" for word, ways in self._words.items() for way, nats in ways]
+        return {"lines": "\n".join(lines)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> SpokenLexicon:
+        """The inverse of `to_json`. Raises RunError, KeyError, TypeError or ValueError for anything else."""
+        words: dict[str, list[Spoken]] = {}
+        lines = data["lines"]
+        if not isinstance(lines, str):
+            raise RunError("lexicon: expected lines of words.")
+        for line in lines.split("\n"):
+            word, nats, *units = line.split(" ")
+            if not word or not units or not float(nats) <= 0:
+                raise RunError(f"lexicon: expected a word, nats and units, got {line[:60]!r}.")
+            words.setdefault(word, []).append((tuple(units), float(nats)))
+        return cls(words)
+
+
+def unstressed(units: Iterable[str]) -> tuple[str, ...]:
+    """Units without the digits of their stress: AH0 and AH1 are one."""
+    return tuple(_STRESS.sub("", unit) for unit in units)
