@@ -58,6 +58,17 @@ def run(call: Call, watch: Recorder | None = None) -> Result:
     return Result(output, states) if longest else _untouched(call, output)
 
 
+def branches(weights: Weights, Wx: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """All states (B, N, width) after one step of each row in B ways, from its states (N, width) before.
+
+    Wx: (B, N, G*H), W x of each way. What is multiplied with the states as they are is multiplied once for all ways.
+    """
+    p = _StepParameters(weights, None)
+    p.begin(Wx)
+    after: tuple[Tensor, ...] = weights.cell.step(Wx, tuple(s.unsqueeze(0) for s in states), p)
+    return after
+
+
 def _extent(lengths: Tensor) -> tuple[int, int]:
     """The longest and the shortest length: steps before the shortest need no mask, steps after the longest no work."""
     longest, shortest = torch.stack([lengths.max(), lengths.min()]).tolist() if lengths.numel() else (0, 0)
