@@ -67,14 +67,15 @@ public:
         std::unique_ptr<Tape> tape;
     };
 
-    // From states of zeros; with a tape if `training`. False where a call needs more than this.
-    bool make(nb::handle x, const Handles& weights, Kept& kept, bool training, Made& to) {
+    // From `states` (1, N, width), or of zeros where there are none; with a tape if `training`, which is from zeros alone. False where a
+    // call needs more than this.
+    bool make(nb::handle x, const Handles& weights, const Handles& states, Kept& kept, bool training, Made& to) {
         Job job = job_;
         Tensor input;
-        if (training && job.precision != FLOAT32) return false;
+        if (training && (job.precision != FLOAT32 || !states.empty())) return false;
         if (!is_wanted() || !torch_.read(x, input) || input.dims != 3 || input.shape[2] != job.I) return false;
         job.T = input.shape[0], job.N = input.shape[1];
-        if (job.T * job.N * job.I == 0 || !read_weights(weights, job)) return false;
+        if (job.T * job.N * job.I == 0 || !read_weights(weights, job) || !read_states(states, job)) return false;
         job.training = training;
         job.x = input.data;
         const std::shared_ptr<const Rows> rows = point_to_rows(job);
@@ -94,9 +95,9 @@ public:
     }
 
     // The same for Python, as a tuple; None where a call needs more than this.
-    nb::object run(nb::handle x, nb::tuple weights, Kept& kept, bool training) {
+    nb::object run(nb::handle x, nb::tuple weights, Kept& kept, bool training, nb::tuple states) {
         Made made;
-        if (!make(x, handles_of(weights), kept, training, made)) return nb::none();
+        if (!make(x, handles_of(weights), handles_of(states), kept, training, made)) return nb::none();
         if (!training) return nb::make_tuple(made.output, made.finals);
         return nb::make_tuple(made.output, made.finals, nb::cast(std::move(made.tape)));
     }
@@ -174,6 +175,19 @@ private:
             Tensor found;
             if (!torch_.read(weights[places_.size() + k], found) || !found.has({kernel_.rows(job_, scaled_[k])})) return false;
             job.scales[scaled_[k]] = found.data;
+        }
+        return true;
+    }
+
+    // Null where none are given.
+    bool read_states(const Handles& states, Job& job) const {
+        for (auto& state : job.states) state = nullptr;
+        if (states.empty()) return true;
+        if (states.size() != static_cast<std::size_t>(kernel_.states())) return false;
+        for (int i = 0; i < kernel_.states(); ++i) {
+            Tensor found;
+            if (!torch_.read(states[static_cast<std::size_t>(i)], found) || !found.has({1, job.N, kernel_.width(job, i)})) return false;
+            job.states[i] = found.data;
         }
         return true;
     }
@@ -262,9 +276,11 @@ private:
         std::unique_ptr<Tape> tape;
         if (job.training) tape = std::make_unique<Tape>(Tape{Memory(static_cast<std::size_t>(engine.tape_bytes(job)))});
         const WeightsOfCall weights(engine, job, worth_keeping(job) ? last.get() : nullptr);
-        const Zeros zeros(job);
+        std::optional<Zeros> zeros;
+        const bool anew = !job.states[0];
+        if (anew) zeros.emplace(job);
         const Memory scratch(static_cast<std::size_t>(engine.forward_bytes(job)));
-        job.zeros = job.packed && last->passes_zeros();
+        job.zeros = anew && job.packed && last->passes_zeros();
         job.tape = tape ? tape->memory.at() : nullptr;
         job.scratch = scratch.at();
         engine.forward(job);
@@ -355,7 +371,7 @@ private:
 
     nb::object inferred(Layer& layer, Kept& kept, const Objects& arguments, bool turned) const {
         Layer::Made made;
-        if (!layer.make(arguments[2], {arguments.begin() + 3, arguments.end()}, kept, false, made)) return nb::none();
+        if (!layer.make(arguments[2], {arguments.begin() + 3, arguments.end()}, {}, kept, false, made)) return nb::none();
         const auto finals = nb::borrow<nb::tuple>(made.finals);
         return returned(made.output, finals.size() > 1 ? made.finals : nb::object(finals[0]), turned);
     }
@@ -397,10 +413,12 @@ void bind_layer(nb::module_& m) {
             return torch.read(object, found);
         });
     nb::class_<Kept>(m, "Kept").def(nb::init<>()).def_prop_ro("nbytes", [](const Kept& k) { return k.last ? k.last->bytes() : 0; });
-    nb::class_<Layer>(m, "Layer")
+    nb::class_<Layer> layer(m, "Layer");
+    layer.attr("takes_states") = true;
+    layer
         .def(nb::init<const Kernel&, const Torch&, const std::vector<long>&, std::vector<long>, nb::object, int, double>(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
              "kernel"_a, "torch"_a, "sizes"_a, "places"_a, "threads_for"_a, "precision"_a = 0, "shared_from"_a = 0.0)
-        .def("run", &Layer::run)
+        .def("run", &Layer::run, "x"_a, "weights"_a, "kept"_a, "training"_a, "states"_a = nb::tuple())
         .def("back", &Layer::back);
     nb::class_<Entry>(m, "Entry").def(nb::init<nb::object, nb::object, nb::tuple>(), "tensor"_a, "apply"_a, "options"_a)
         .def("remember", &Entry::remember)

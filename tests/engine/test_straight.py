@@ -13,6 +13,7 @@ from torch import nn
 from torch.autograd import forward_ad
 from torch.testing import assert_close
 
+from recurra import engine
 from recurra.base.errors import RunError, ShapeError
 from recurra.cells import CELLS
 from recurra.engine import cpu, straight
@@ -22,11 +23,13 @@ from recurra.nn import GRU, LSTM, Recurrent
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
 
 
-def by_the_long_way(layer, x):
-    """The same layer's answer from zeros that are given to it."""
-    rows = x.shape[0] if layer.batch_first else x.shape[1]
-    zeros = tuple(torch.zeros(1, rows, size) for size in layer.state_sizes())
-    return layer(x, zeros if len(zeros) > 1 else zeros[0])
+def by_the_long_way(layer, x, states=None):
+    """The same layer's answer by `engine.run`, from zeros or the states (1, N, width)."""
+    x = x.transpose(0, 1) if layer.batch_first else x
+    before = states or tuple(torch.zeros(1, x.shape[1], size) for size in layer.state_sizes())
+    made = engine.run(engine.Call(x, tuple(s[0] for s in before), layer.weights_of(0, 0)))
+    after = tuple(s.unsqueeze(0) for s in made.states)
+    return made.output.transpose(0, 1) if layer.batch_first else made.output, after if len(after) > 1 else after[0]
 
 
 def long_way(layer, x):
@@ -192,6 +195,53 @@ def test_what_asks_for_more_goes_the_long_way(layer, x, taken):
     assert not taken
 
 
+@pytest.mark.parametrize("cell", sorted(CELLS))
+@pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 4)])
+def test_every_cell_goes_on_from_states_with_the_bits_of_the_long_way(cell, shape, taken):
+    torch.manual_seed(5)
+    projected = {"proj_size": 6} if cell == "lstm_projected" else {}
+    layer, x = Recurrent(shape[2], 19, cell=cell, **projected), torch.randn(shape)
+    states = tuple(torch.rand(1, shape[1], size) + 0.5 for size in layer.state_sizes())
+    kept = [s.clone() for s in states]
+    with torch.no_grad():
+        layer(x)  # from zeros, which says nothing of the next call
+        short = layer(x, states if len(states) > 1 else states[0])
+        expected = by_the_long_way(layer, x, states)
+    assert len(taken) == 2
+    assert all(map(torch.equal, flat(short), flat(expected)))
+    assert all(map(torch.equal, states, kept))
+
+
+def test_lengths_that_say_that_all_steps_are_real_take_the_shortest_way_and_no_others(taken):
+    layer, x = GRU(3, 5), torch.randn(6, 4, 3)
+    with torch.no_grad():
+        whole = layer(x, lengths=torch.full((4,), 6))
+        assert len(taken) == 1
+        assert all(map(torch.equal, flat(whole), flat(by_the_long_way(layer, x))))
+        assert all(map(torch.equal, flat(layer(x, lengths=[6, 6, 6, 6])), flat(whole)))
+        layer(x, lengths=torch.tensor([6, 6, 6, 5]))
+        assert len(taken) == 1
+        for wrong in (torch.full((5,), 6), torch.full((4,), 6.0)):
+            with pytest.raises(ShapeError, match="lengths has shape"):
+                layer(x, lengths=wrong)
+
+
+def test_states_that_ask_for_a_gradient_get_one(taken):
+    layer, x = GRU(3, 5), torch.randn(6, 4, 3)
+    h = torch.randn(1, 4, 5, requires_grad=True)
+    for parameter in layer.parameters():
+        parameter.requires_grad_(requires_grad=False)
+    layer(x, h)[0].sum().backward()
+    assert not taken
+    assert h.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("states", [(torch.zeros(1, 4, 5),), (torch.zeros(1, 3, 5), torch.zeros(1, 4, 5))])
+def test_states_of_another_number_or_shape_are_refused_as_ever(states):
+    with pytest.raises(ShapeError, match=r"hx has 1 states|Expected hidden"), torch.no_grad():
+        LSTM(3, 5)(torch.randn(6, 4, 3), states)
+
+
 def test_a_parameter_of_another_shape_is_refused_as_ever():
     layer = LSTM(3, 5)
     layer.weight_hh_l0.data = layer.weight_hh_l0.data[:8]
@@ -260,7 +310,9 @@ def test_a_change_of_a_layer_is_noticed_after_calls_that_asked_nothing(change, g
     if change == "hooked":
         assert torch.equal(changed, plain * 2)
     else:
-        assert_close(changed, by_the_long_way(layer, x)[0], atol=1e-6, rtol=1e-5)
+        rows = x.shape[0] if layer.batch_first else x.shape[1]
+        zeros = tuple(torch.zeros(layer.num_layers * layer.num_directions, rows, 5) for _ in range(2))
+        assert_close(changed, layer(x, zeros)[0], atol=1e-6, rtol=1e-5)
         assert torch.allclose(changed, plain) == (change in {"of_reference", "watched"})
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal, Protocol
 
 # For whoever draws answers or puts them into columns: labels with probabilities; a text; tags of tokens or spans; how
@@ -400,8 +401,14 @@ class AnyAnswer(Answer, Protocol):
 
 def as_dict(answer: Any) -> dict[str, Any]:
     """Its fields as JSON has them. One whose default is None is left out where it is None."""
-    named = ((field, getattr(answer, field.name)) for field in fields(answer))
-    return {field.name: _plain(value) for field, value in named if not (value is None and field.default is None)}
+    named = ((name, optional, getattr(answer, name)) for name, optional in _fields_of(answer.__class__))
+    return {name: _plain(value) for name, optional, value in named if not (value is None and optional)}
+
+
+@cache
+def _fields_of(kind: Any) -> tuple[tuple[str, bool], ...]:
+    """Names, and whether None is what stands there by default."""
+    return tuple((field.name, field.default is None) for field in fields(kind))
 
 
 def _plain(value: Any) -> Any:

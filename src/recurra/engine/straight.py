@@ -1,4 +1,5 @@
-"""One layer in one direction over whole sequences, from states of zeros: the shortest way.
+"""One layer in one direction over whole sequences, from states of zeros or, without gradients, given ones: the shortest
+way.
 
 A call of a few steps is mostly questions. Here the engine reads the tensors itself, and asks only what can change from
 call to call; the packed form of the weights is kept for as long as they are the same (`cpu.kept`). Of a module whose
@@ -89,29 +90,44 @@ class Straight:
         self._entry.remember(own, self._ready.layer, self._ready, self.kept, places, own["batch_first"])
 
     def run(
-        self, cell: Cell, x: Tensor, names: Sequence[str], weights: tuple[Tensor, ...], precision: str = FLOAT32
+        self,
+        cell: Cell,
+        x: Tensor,
+        names: Sequence[str],
+        weights: tuple[Tensor, ...],
+        precision: str = FLOAT32,
+        states: tuple[Tensor, ...] = (),
     ) -> Made | None:
         """Output (T, N, width) and final states (1, N, width), with the bits and gradients of `engine.run`.
 
         x (T, N, I), names and weights: the packed parameters. Nothing must be recorded.
         precision: of the matrices; behind weights of int8 stand their scales, and what is not float32 has no gradient.
+        states: (1, N, width) before the first step, where no gradient is asked for; zeros where none are given.
         Returns None where the call needs more than this; `engine.run` takes it, or says why not.
         """
-        if self.kept is None or transformed((x, *weights)):
+        if self.kept is None or transformed((x, *weights, *states)):
             return None
-        training = torch.is_grad_enabled() and (x.requires_grad or any(w.requires_grad for w in weights))
+        training = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *weights, *states))
+        if states and (training or not _takes_states()):
+            return None
         ready, made = self._ready, None
         if ready is not None:
-            made = self._train(ready, x, weights) if training else ready.layer.run(x, weights, self.kept, False)
+            made = self._made(ready, x, weights, states, training=training)
         if made is None:
             ready = _ready_for(cell, x, names, weights, precision)
             if ready is None or ready is self._ready:
                 return None
             self._ready = ready
-            made = self._train(ready, x, weights) if training else ready.layer.run(x, weights, self.kept, False)
+            made = self._made(ready, x, weights, states, training=training)
         return made
 
-    def _train(self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...]) -> Made | None:
+    def _made(
+        self, ready: _Ready, x: Tensor, weights: tuple[Tensor, ...], states: tuple[Tensor, ...], *, training: bool
+    ) -> Made | None:
+        if not training:
+            given = (states,) if states else ()
+            made: Made | None = ready.layer.run(x, weights, self.kept, False, *given)
+            return made
         results = _Recurrence.apply(ready, self.kept, x, *weights)  # type: ignore[no-untyped-call]
         return None if results is None else (results[0], results[1:])
 
@@ -195,6 +211,12 @@ def _ready(
     )
     # Not in an engine that was built before the checkout was updated.
     return _Ready(layer, cell, shapes, fits.widths) if hasattr(layer, "back") else None
+
+
+@cache
+def _takes_states() -> bool:
+    """Not in an engine that was built before the checkout was updated."""
+    return hasattr(cpu._native.Layer, "takes_states")
 
 
 @cache

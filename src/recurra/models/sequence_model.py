@@ -76,6 +76,8 @@ class SequenceModel(nn.Module):
             with problems.collected():
                 self.head.tie(self.inputs)
         problems.raise_all()
+        # Asked once: to look for a method that a module lacks takes longer than a short forward pass.
+        self._sees_ahead, self._joins_steps = isinstance(self.encoder, SeesAhead), isinstance(self.inputs, JoinsSteps)
 
     def _make_above(self, width: int, sizes: Sizes, encoder: Component, head: Component, table: Table) -> None:
         """The encoder over inputs of this width, and the head."""
@@ -116,13 +118,12 @@ class SequenceModel(nn.Module):
 
         Of an encoder that `SeesAhead` those for what can be said already. last: nothing more comes, so that all can
         """
-        ahead = isinstance(self.encoder, SeesAhead)
-        return self._run(batch, partial(self.encoder.piece, last=last) if ahead else self.encoder)
+        return self._run(batch, partial(self.encoder.piece, last=last) if self._sees_ahead else self.encoder)
 
     @property
     def waits(self) -> int:
         """Later steps that a step waits for, at most, where it comes in pieces."""
-        return self.encoder.waits if isinstance(self.encoder, SeesAhead) else 0
+        return self.encoder.waits if self._sees_ahead else 0
 
     def _run(
         self, batch: Batch, encode: Callable[..., Encoded] | None = None
@@ -141,7 +142,7 @@ class SequenceModel(nn.Module):
         encoded: Encoded
         if self.kept is not None:
             encoded = self.encoder.above(*self.kept(batch))
-        elif isinstance(self.inputs, JoinsSteps):
+        elif self._joins_steps:
             x, lengths, after = self.inputs.piece(batch)
             encoded = encode(x, lengths, _before(batch.inputs))
             encoded = replace(encoded, states={**encoded.states, **after})
@@ -173,7 +174,7 @@ class SequenceModel(nn.Module):
         waiting: outputs may come later than what they are of, as `advance` says it of an encoder that `SeesAhead`
         """
         parts: Mapping[str, Any] = {"encoder": self.encoder, "head": self.head, "wide": self.wide}
-        if waiting and isinstance(self.encoder, SeesAhead):
+        if waiting and self._sees_ahead:
             del parts["encoder"]  # type: ignore[attr-defined]
         if isinstance(self.inputs, ReadsWhole):
             parts = {"inputs": self.inputs, **parts}

@@ -21,6 +21,7 @@ from recurra.engine import (
     Zoneout,
     choose,
     masked,
+    nothing_padded,
     record,
     recording,
     run_many,
@@ -107,11 +108,12 @@ class Recurrent(nn.Module):
         # A quarter of the time of a comprehension.
         names = self._registered_names
         self._take = itemgetter(*names) if len(names) > 1 else partial(_only, names[0])
-        self._state_sizes = self.state_sizes()
+        sizes = self._sizes(0)
+        self._state_sizes = tuple(sizes[self.cell.size(state)] for state in self.cell.states)
         self._shortest = [Straight() for _ in self._places()]
         # Found out now: torch's compiler cannot look into a cell's equations.
         self._operated = has_operator(self.cell)
-        self._mask_width = self._sizes(0)[recurrent_width(self.cell)]
+        self._mask_width = sizes[recurrent_width(self.cell)]
         self.reset_parameters()
 
     # -- sizes ---------------------------------------------------------------------------------------------------
@@ -135,8 +137,7 @@ class Recurrent(nn.Module):
 
     def state_sizes(self) -> tuple[int, ...]:
         """Width of each state of the cell, in its order."""
-        sizes = self._sizes(0)
-        return tuple(sizes[self.cell.size(state)] for state in self.cell.states)
+        return self._state_sizes
 
     # -- parameters ----------------------------------------------------------------------------------------------
 
@@ -263,10 +264,11 @@ class Recurrent(nn.Module):
         after each sequence's last real step, shaped as hx. T = 0 gives hx back (torch refuses it).
         Raises ShapeError.
         """
-        if hx is None and lengths is None and not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling() and (lengths is None or self._is_whole(input, lengths)):
             # By its name, a module looks each of its attributes up in several places.
             own = self.__dict__
-            made = own["_shortest"][0].again(own, input) or self._straight(input)
+            made = own["_shortest"][0].again(own, input) if hx is None else None
+            made = made or self._straight(input, hx)
             if made is not None:
                 return made
         name = type(self).__name__
@@ -288,8 +290,15 @@ class Recurrent(nn.Module):
         stacked = tuple([entered.restore_state(s) for s in ends_of])
         return entered.restore(x), stacked if len(stacked) > 1 else stacked[0]
 
-    def _straight(self, input: Tensor | PackedSequence) -> tuple[Tensor, State] | None:
-        """One plain layer from zeros, the shortest way; None where there is more to do."""
+    def _is_whole(self, input: Tensor | PackedSequence, lengths: Lengths) -> bool:
+        """Whether lengths (N,) say nothing but that all steps of a batch are real."""
+        if type(input) is not Tensor or input.dim() != 3 or type(lengths) is not Tensor:
+            return False
+        T, N = input.shape[:2] if not self.batch_first else (input.shape[1], input.shape[0])
+        return lengths.dtype is torch.int64 and lengths.shape == (N,) and nothing_padded(lengths, T)
+
+    def _straight(self, input: Tensor | PackedSequence, hx: State | None) -> tuple[Tensor, State] | None:
+        """One plain layer, the shortest way; None where there is more to do."""
         if recording():
             return None
         own = self.__dict__
@@ -309,10 +318,11 @@ class Recurrent(nn.Module):
             if self.precision != FLOAT32 and torch.is_grad_enabled():
                 return None
             weights = tuple(self._packed(0, 0).values()) if self.precision == FLOAT32 else self._compact(0, 0).tensors
-        made = own["_shortest"][0].run(own["cell"], x, own["_parameter_names"], weights, self.precision)
+        states = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        made = own["_shortest"][0].run(own["cell"], x, own["_parameter_names"], weights, self.precision, states)
         if made is None:
             return None
-        if plain:
+        if plain and hx is None:
             own["_shortest"][0].remember(own, own["_registered_names"])
         output, finals = made
         return output.transpose(0, 1) if batch_first else output, finals if len(finals) > 1 else finals[0]

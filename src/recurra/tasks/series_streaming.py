@@ -50,6 +50,7 @@ class StreamingPredictor:
         self._task = task
         self._model = model
         self._spectrum = task.plan.spectrum  # built from the plan each time it is asked for
+        self._device = next(model.parameters()).device
 
     def begin(self) -> StreamState:
         """Before the first piece."""
@@ -62,8 +63,7 @@ class StreamingPredictor:
         Raises DataError for what is no number or no samples, and for another number of features than in training.
         """
         raw, rest = self._steps(place.rest, piece)
-        place = replace(place, rest=rest)
-        after = self._fed(raw, place) if len(raw) else place
+        after = self._fed(raw, place, rest)
         return after, self._task.streamed(after.outputs) | {"steps": after.steps}
 
     def _steps(self, rest: Samples, piece: str) -> tuple[Any, Samples]:
@@ -76,17 +76,19 @@ class StreamingPredictor:
         frames = spectrum.frames(len(samples))
         return spectrum(samples), samples[frames * spectrum.step :]
 
-    def _fed(self, raw: Any, place: StreamState) -> StreamState:
+    def _fed(self, raw: Any, place: StreamState, rest: Samples) -> StreamState:
         limit = self._task.reader.max_length
         kept = raw if limit is None else raw[: max(limit - place.steps, 0)]
-        values = torch.from_numpy(self._task.reader.ready(kept, Origin("piece"))).unsqueeze(1)
+        if not len(raw):
+            return replace(place, rest=rest)
+        values = self._task.reader.ready(kept, Origin("piece"))
         if not len(values):
-            return place
-        values = values.to(next(self._model.parameters()).device)
-        lengths = torch.tensor([len(values)], dtype=torch.int64)
+            return replace(place, rest=rest)
         with torch.inference_mode():
-            outputs, state = self._model.advance(Batch({"features": values, **place.state}, lengths, {}, ()))
-        return replace(place, state=state, outputs=outputs, steps=place.steps + len(values))
+            features = torch.from_numpy(values).unsqueeze(1).to(self._device)
+            lengths = torch.tensor([len(values)], dtype=torch.int64)
+            outputs, state = self._model.advance(Batch({"features": features, **place.state}, lengths, {}, ()))
+        return StreamState(state, outputs, place.steps + len(values), rest)
 
 
 def cannot_hear(spectrum: Spectrum, *, rate_told: bool = False) -> list[str]:

@@ -58,15 +58,15 @@ class Kaldi:
         """(T, bands) of samples (S,) in -1..1."""
         bands = _bands(self.num_features, self.rate, self._n_fft, self._band)
         frames = framed(samples, self.window, self.step)
-        return np.log(np.maximum(banded(frames, self._ready, self._n_fft, bands), FLOOR)).astype(np.float32)
+        found = banded(frames, self._ready, self._n_fft, bands)
+        return np.log(np.maximum(found, FLOOR, out=found), out=found).astype(np.float32)
 
     def said(self) -> str:
         """For a report."""
         return f"log-mel features as Kaldi: {self.num_features} bands, {self.window} samples every {self.step}"
 
     def _ready(self, frames: Array) -> Array:
-        frames *= FULL_SCALE
-        frames -= frames.mean(1, keepdims=True)
+        frames -= np.add.reduce(frames, 1, keepdims=True) / self.window  # as frames.mean, which takes longer to begin
         before = PREEMPHASIS * frames[:, :-1]
         frames[:, 0] -= PREEMPHASIS * frames[:, 0]
         frames[:, 1:] -= before
@@ -82,11 +82,14 @@ def _povey(size: int) -> Array:
 
 @cache
 def _bands(number: int, rate: int, n_fft: int, band: Band) -> Bands:
-    """(number, n_fft / 2 + 1); the bin of half the rate has no weight, as Kaldi leaves it out."""
+    """(number, n_fft / 2 + 1); the bin of half the rate has no weight, as Kaldi leaves it out.
+
+    Of samples in -1..1: the squares of whole numbers are as much larger as a power of two, so that no bit is another.
+    """
     edges = np.linspace(_mel(np.array(band.lowest)), _mel(np.array(band.highest)), number + 2)
     weights = triangles(edges, _mel(np.arange(n_fft // 2 + 1) * rate / n_fft))
     weights[:, -1] = 0
-    return Bands.of(weights)
+    return Bands.of(weights * FULL_SCALE**2)
 
 
 def _mel(frequency: Array) -> Array:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated
 
 import torch
@@ -119,11 +121,15 @@ def _known(names: Sequence[str], states: Mapping[str, Tensor], sizes: Sequence[i
     return tuple(states[n] if n in states else x.new_zeros(len(x), size) for n, size in zip(names, sizes, strict=True))
 
 
-def state_names(layers: Recurrent, first: int = 0) -> dict[str, list[str]]:
+def state_names(layers: Recurrent, first: int = 0) -> Mapping[str, Sequence[str]]:
     """The names of each state of the cell, in the order of the rows of `Recurrent`'s states; first: of the layers."""
-    ends = ["", "_reverse"][: layers.num_directions]
-    places = [f"_l{k}{end}" for k in range(first, first + layers.num_layers) for end in ends]
-    return {name: [name + place for place in places] for name in layers.cell.states}
+    return _state_names(layers.cell.states, layers.num_directions, first, layers.num_layers)
+
+
+@lru_cache(maxsize=256)  # asked twice for each piece of what is streamed
+def _state_names(states: tuple[str, ...], directions: int, first: int, number: int) -> Mapping[str, Sequence[str]]:
+    places = [f"_l{k}{end}" for k in range(first, first + number) for end in ("", "_reverse")[:directions]]
+    return MappingProxyType({name: tuple(name + place for place in places) for name in states})
 
 
 def sizes_of(layers: Recurrent, first: int = 0) -> dict[str, int]:

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar
 from torch import Tensor, nn
 
 from recurra.base.option import Opt
-from recurra.engine import sequence_mask
+from recurra.engine import nothing_padded, sequence_mask
 from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
 from recurra.nn import POOLS, SteadyLinear
+from recurra.nn.pool import Last
 
 
 class PooledHead(nn.Module):
@@ -38,11 +39,17 @@ class PooledHead(nn.Module):
         self.output = SteadyLinear(self.pool.output_size, sizes[self.size_name])
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
-        real = sequence_mask(encoded.lengths, len(encoded.outputs))
-        pooled = self.pool(encoded.outputs, encoded.summary, real)
-        return {self.output_name: self.output(self.dropout(pooled))}
+        pooled = self._pooled(encoded)
+        return {self.output_name: self.output(self.dropout(pooled) if self.training else pooled)}
+
+    def _pooled(self, encoded: Encoded) -> Tensor:
+        T = len(encoded.outputs)
+        if T and type(self.pool) is Last and nothing_padded(encoded.lengths, T):
+            return encoded.summary  # without masks, which take longer than the rest of a head
+        pooled: Tensor = self.pool(encoded.outputs, encoded.summary, sequence_mask(encoded.lengths, T))
+        return pooled
 
     def cannot_stream(self) -> list[str]:
-        if isinstance(self.pool, POOLS["last"]):
+        if isinstance(self.pool, Last):
             return []
         return ["pooling: only last needs no more than the state; the others need every step."]

@@ -36,4 +36,5 @@ class Vectors(nn.Module):
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         features = batch.inputs["features"]
         lengths = batch.lengths.to(features.device)
-        return self.dropout(without_padding(features, lengths)), lengths
+        x = without_padding(features, lengths)
+        return self.dropout(x) if self.training else x, lengths
