@@ -279,7 +279,7 @@ def ngrams(path: Path, *, pronounced: bool = False) -> Beside:
         tried = [(0.6, 1.5), (0.8, 1.5), (0.8, 2.0), (1.0, 2.0)]
         return Beside(lambda weight, bonus: {"lm": Fusion(found, "unit", weight, bonus)}, tried)
     if pronounced:
-        tried = [(0.6, 0.5), (0.8, 0.5), (0.8, 1.5), (1.0, 1.5), (1.2, 2.0)]
+        tried = [(0.5, 0.0), (0.6, 0.0), (0.6, 0.5), (0.8, 0.0), (0.8, 0.5), (0.8, 1.0)]
         return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus)}, tried)
     tried, lexicon = [(0.3, 2.0), (0.5, 2.0), (0.5, 4.0), (0.8, 4.0)], str(path.with_suffix(".words"))
     return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus), "lexicon": lexicon}, tried)

@@ -7,7 +7,9 @@ import csv
 import io
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -150,9 +152,16 @@ def heard(here: Path) -> Path:
     return train(here, "heard", {"name": "ctc"}, epochs=10)
 
 
-def train(here: Path, name: str, head: dict[str, Any], epochs: int, rows: int = 8) -> Path:
+def train(
+    here: Path,
+    name: str,
+    head: dict[str, Any],
+    epochs: int,
+    rows: int = 8,
+    task: Mapping[str, Any] = MappingProxyType({}),
+) -> Path:
     config = {
-        "task": {"name": "transcription", "tokenizer": "spaces", "stack": 4, "scaling": "running"},
+        "task": {"name": "transcription", "tokenizer": "spaces", "stack": 4, "scaling": "running", **task},
         "data": {"train": str(here / "train.csv"), "dev": str(here / "test.csv")},
         "model": {"encoder": {"cell": "gru", "hidden_size": 24, "bidirectional": False}, "head": head},
         "training": {

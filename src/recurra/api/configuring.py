@@ -40,7 +40,7 @@ from recurra.data.formats import (
 )
 from recurra.data.formats.nested import with_nested
 from recurra.data.formats.parallel import is_pattern
-from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod, NamesFormat
+from recurra.tasks import TASKS, ChoosesBySize, NamedByMethod, NamesFormat, TakesLexicon
 from recurra.tasks.contract import Suggestion, TaskConfig
 from recurra.tasks.sizing import Choice, Seen, in_words, usual
 
@@ -74,14 +74,23 @@ class Draft:
 
 
 @in_float32
-def init(task: str, file: AnyPath, *, head: str | None = None, watch: Listener | None = None) -> str:
+def init(
+    task: str,
+    file: AnyPath,
+    *,
+    head: str | None = None,
+    lexicon: AnyPath | None = None,
+    watch: Listener | None = None,
+) -> str:
     """A commented config with every default, for a task on a file. head: of the model; None: the task's usual one
 
+    lexicon: file of words with their pronunciations, by which speech says words
     Columns are guessed from names and values, and can be changed; what was chosen, and why, is told to `watch` and
-    stands at the top of the config. Raises ConfigError for a task that is not known, a head that it has not, or a file
-    whose columns cannot be told apart; DataError for a file that cannot be read.
+    stands at the top of the config. Raises ConfigError for a task that is not known, a head or a lexicon that it has
+    not, or a file whose columns cannot be told apart; DataError for a file that cannot be read.
     """
-    found = draft(task, file, head=head, watch=watch)
+    given = {} if lexicon is None else {"task": _by_lexicon(task, path_of(lexicon, "lexicon"))}
+    found = draft(task, file, given=given, head=head, watch=watch)
     settings = settings_of(parse(yaml.safe_dump(dict(found.tree), allow_unicode=True, sort_keys=False), str(file)))
     said = (*found.said, f"{found.size}; the config says why, after `here:`.")
     for line in said:
@@ -164,6 +173,15 @@ def _refuse_head(task: str, head: str) -> None:
     if head not in known:
         fits = f"expected one of {', '.join(known)}" if len(known) > 1 else "its models have no choice of heads"
         raise ConfigError(f"head: '{head}' does not fit {task}; {fits}.{did_you_mean(head, known)}")
+
+
+def _by_lexicon(asked: str, file: Path) -> Mapping[str, Any]:
+    """The options of a task with this file. Raises ConfigError for a task that says no words by pronunciations."""
+    task = _task_called(asked, NoCallback())
+    plan = TASKS[task]
+    if not isinstance(plan, TakesLexicon):
+        raise ConfigError(f"lexicon: {task} says no words by their pronunciations; leave it out.")
+    return plan.by_lexicon(str(file))
 
 
 def _task_called(asked: str, watch: Listener) -> str:

@@ -124,17 +124,19 @@ class _Spoken:
     """Units that were said as words. blank, other: ln p of paths up to this frame that end in a blank, or in a unit.
 
     node: of the word that is not over; closed: the words before it; word: the one that was over when `unit` was said
+    units: the same number for the same units
     overs: once they are asked for, the words that it may be at its end, with what the text is worth then
     """
 
     __slots__ = (
         "blank", "children", "closed", "key", "new_blank", "new_other", "node", "other", "overs", "parent", "score",
-        "total", "unit", "word", "worth",
+        "total", "unit", "units", "word", "worth",
     )  # fmt: skip
 
     def __init__(self, parent: _Spoken | None, unit: int, node: int, closed: Closed, word: str, ahead: float) -> None:
         self.parent, self.unit, self.node, self.closed, self.word = parent, unit, node, closed, word
         self.key = (unit, word)
+        self.units: int = hash((parent.units, unit)) if parent else 0  # of all units up to this one
         self.children: dict[tuple[int, str], _Spoken] = {}
         self.blank = self.other = self.new_blank = self.new_other = self.total = self.score = NEVER
         self.worth = closed[0] + ahead
@@ -247,19 +249,9 @@ class _Search:
                 spoken.overs.append((word, closed))
 
     def _pruned(self, met: list[_Spoken]) -> list[_Spoken]:
-        """The best; of those that nothing can tell apart any more the best stays, and others where there is room."""
+        """The best, and of those that nothing can tell apart any more others only where there is room."""
         ranked = sorted((s for s in met if s.score > NEVER), key=_rank)
-        if len(ranked) > self._beam:
-            firsts: dict[Hashable, _Spoken] = {}
-            for spoken in ranked:
-                firsts.setdefault((spoken.node, spoken.unit, spoken.closed[1]), spoken)
-            kept = list(firsts.values())[: self._beam]
-            stays = set(map(id, kept))
-            rest = (s for s in ranked if id(s) not in stays)
-            kept += [s for _, s in zip(range(self._beam - len(kept)), rest, strict=False)]
-            kept.sort(key=_rank)
-        else:
-            kept = ranked
+        kept = ranked if len(ranked) <= self._beam else sorted(_varied(ranked)[: self._beam], key=_rank)
         stays = set(map(id, kept))
         for spoken in met:
             if id(spoken) not in stays:
@@ -312,6 +304,22 @@ def _scored(met: list[_Spoken]) -> list[_Spoken]:
         spoken.total = log_sum(spoken.blank, spoken.other)
         spoken.score = spoken.total + spoken.worth
     return met
+
+
+def _varied(ranked: Sequence[_Spoken]) -> list[_Spoken]:
+    """First one of each that go on alike; then, of each, one of those that said the same units; then the others.
+
+    Words that sound alike would fill a beam with one sound else.
+    """
+    alike: set[Hashable] = set()
+    levels: tuple[list[_Spoken], ...] = ([], [], [])
+    for spoken in ranked:
+        ahead = (spoken.node, spoken.closed[1])
+        keys = (("unit", spoken.unit, *ahead), ("units", spoken.units, *ahead))
+        level = next((k for k, key in enumerate(keys) if key not in alike), 2)
+        alike.update(keys)
+        levels[level].append(spoken)
+    return [*levels[0], *levels[1], *levels[2]]
 
 
 def _words(spoken: _Spoken, last: str) -> tuple[tuple[str, int], ...]:

@@ -89,7 +89,8 @@ class LoadedModel:
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Options of an answer, with what stands beside a beam where there is one."""
-        beam = given.get("beam", 1)
+        usual = self.run.task.beam if isinstance(self.run.task, Hears) else 1
+        beam = given.get("beam", usual)
         return {**self.search, **given} if isinstance(beam, int) and beam > 1 else dict(given)
 
     @property

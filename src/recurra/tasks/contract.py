@@ -822,6 +822,11 @@ class Hears(Capability, Protocol):
     @property
     def rate(self) -> int | None: ...
     @property
+    def beam(self) -> int:
+        """Texts that are followed unless another number is asked for."""
+        ...
+
+    @property
     def spectrum(self) -> Any: ...
     def listener(self, model: torch.nn.Module) -> Any:
         """Hears samples as they come: begin, hear(place, samples), said(place), taken(place), ended(place).
@@ -1032,6 +1037,16 @@ class NamesFormat(Capability, Protocol):
     @classmethod
     def format_of(cls, file: Path) -> str:
         """The format of a file that `init` reads; auto: by its name."""
+        ...
+
+
+@runtime_checkable
+class TakesLexicon(Capability, Protocol):
+    """What the configuration of a task has besides that may say words by their pronunciations."""
+
+    @classmethod
+    def by_lexicon(cls, file: str) -> Mapping[str, Any]:
+        """The options of the task with this file of words and pronunciations."""
         ...
 
 

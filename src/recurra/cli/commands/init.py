@@ -29,6 +29,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--head", metavar="WORD", help="of several that a task has, e.g. transducer or attention of transcription"
     )
+    parser.add_argument(
+        "--lexicon",
+        metavar="FILE",
+        type=Path,
+        help="words with their pronunciations, for speech: CMUdict, or Kaldi's lexicon.txt",
+    )
     parser.add_argument("--force", action="store_true", help="overwrite the config that --output names")
 
 
@@ -42,7 +48,7 @@ def _run(args: argparse.Namespace) -> int:
 
     api.look_at_file(args.file)
     with watching() as watch:
-        text = api.init(args.task, args.file, head=args.head, watch=watch)
+        text = api.init(args.task, args.file, head=args.head, lexicon=args.lexicon, watch=watch)
     if output is None:
         put_text_file(text)
         return DONE
@@ -55,5 +61,6 @@ COMMAND = Command(
     _arguments,
     _run,
     "  recurra init classification reviews.csv -o config.yaml\n  recurra init ner sentences.conll -o config.yaml\n"
-    "  recurra init transcription train.csv --head transducer -o config.yaml",
+    "  recurra init transcription train.csv --head transducer -o config.yaml\n"
+    "  recurra init speech train.csv --lexicon cmudict.dict -o config.yaml",
 )

@@ -239,6 +239,11 @@ class TranscriptionConfig:
         return suggested(rows, file)
 
     @classmethod
+    def by_lexicon(cls, file: str) -> Mapping[str, Any]:
+        """The options with a file of words and their pronunciations."""
+        return {"lexicon": file, "tokenizer": {"name": "spaces"}}
+
+    @classmethod
     def sized(cls, options: Options, seen: Seen) -> list[Choice]:
         """Choices by the size of the data: options of any section, with the reason for each."""
         return sized(options, seen)

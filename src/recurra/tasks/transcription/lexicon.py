@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.lexicons import Lexicon
 from recurra.decode.pronunciations import Way
+from recurra.tasks.columns import values
+from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
 
 Stress = Literal["keep", "drop"]
@@ -41,9 +45,7 @@ class SpokenLexicon:
             units = unstressed(entry.units) if stress == "drop" else entry.units
             words.setdefault(word, {}).setdefault(units, math.log(entry.p))
         if not words:
-            raise ConfigError(
-                f"lexicon: {lexicon.path}: none of its words is one, as the run reads texts; take another."
-            )
+            raise ConfigError(f"lexicon: {lexicon.path}: none of its words is one to the run; take another.")
         return cls({word: tuple(ways.items()) for word, ways in words.items()}, strange)
 
     def __len__(self) -> int:
@@ -102,3 +104,21 @@ class SpokenLexicon:
 def unstressed(units: Iterable[str]) -> tuple[str, ...]:
     """Units without the digits of their stress: AH0 and AH1 are one."""
     return tuple(_STRESS.sub("", unit) for unit in units)
+
+
+def by_lexicon(options: Options, seen: Seen) -> tuple[list[Choice], Callable[[str], int]]:
+    """How texts have to be read so that most words of the first rows are in the file, how its units are, and what says
+    how many units a text has."""
+    file, texts = Lexicon.read(Path(str(options["lexicon"]))), values(seen.rows, str(options["text"]))
+    words: Mapping[Case, frozenset[str]] = {"keep": frozenset(file), "lower": frozenset(w.lower() for w in file)}
+    known: dict[tuple[Case, Punctuation], int] = {}
+    for case, signs in product(words, get_args(Punctuation)):
+        known[case, signs] = sum(word in words[case] for text in texts for word in cleaned(text, case, signs).split())
+    best = max(known, key=known.__getitem__)  # of equals the first: as little as possible is changed
+    why = f"{known[best]:,} words of the first texts are in the lexicon so"
+    read = zip(("task.case", "task.punctuation"), best, strict=True)
+    found = [Choice(path, value, why) for path, value in read if value != "keep"]
+    if any(_STRESS.search(unit) for entry in file.entries for unit in entry.units):
+        found.append(Choice("task.stress", "drop", "few recordings teach few kinds of vowels"))
+    lexicon = SpokenLexicon.of(file, *best, "drop")
+    return found, lambda text: len(lexicon.said(cleaned(text, *best))[0].split())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from recurra.config import build
 from recurra.data.spectra import SPECTRA
 from recurra.tasks.columns import values
 from recurra.tasks.sizing import AGAINST_OVERFITTING, Choice, Options, Seen, training, units
+from recurra.tasks.transcription.lexicon import by_lexicon
 from recurra.tasks.transcription.notes import FEWEST
 from recurra.tasks.transcription.reading import frames_in
 from recurra.tasks.transcription.rows import read_recording
@@ -28,10 +31,17 @@ STACK, LOOKED = 3, 200
 
 def sized(options: Options, seen: Seen) -> list[Choice]:
     """Options of the task, the model and the training, each with its reason."""
-    few, words = seen.number < 200, _whole_words(options, seen)
+    if options.get("lexicon") is None:
+        return _sized(options, seen, _whole_words(options, seen) or _steps_for(options, seen, len, "letter"))
+    found, length = by_lexicon(options, seen)
+    return _sized(options, seen, [*found, *_steps_for(options, seen, length, "unit")])
+
+
+def _sized(options: Options, seen: Seen, units_of_text: Sequence[Choice]) -> list[Choice]:
+    few = seen.number < 200
     batch = 4 if few else 8 if seen.number < 2000 else 16
     return [
-        *(words or _steps_for_letters(options, seen)),
+        *units_of_text,
         *(_noise(options) if few else []),
         Choice("task.time_masks", 2, AGAINST_OVERFITTING),
         Choice("task.band_masks", 2, AGAINST_OVERFITTING),
@@ -84,15 +94,15 @@ def _whole_words(options: Options, seen: Seen) -> list[Choice]:
     return [Choice("task.tokenizer", {"name": "spaces"}, why)]
 
 
-def _steps_for_letters(options: Options, seen: Seen) -> list[Choice]:
-    """Fewer frames in a step where steps would be too few for the letters that are said."""
+def _steps_for(options: Options, seen: Seen, length: Callable[[str], int], what: str) -> list[Choice]:
+    """Fewer frames in a step where steps would be too few for what is said. length: of a text, in letters, or units"""
     if not (name := options.get("audio")):
         return []
     sound = options.get("sound")
     spectrum = None if sound is None else build(sound, SPECTRA)
     rows = seen.rows[:LOOKED]
     frames = sum(frames_in(read_recording(row, str(name), spectrum, None, blank=True), spectrum) for row in rows)
-    each = frames / max(sum(map(len, values(rows, str(options["text"])))), 1)
+    each = frames / max(sum(map(length, values(rows, str(options["text"])))), 1)
     stack = min(max(int(each / FEWEST), 1), STACK)
-    why = f"{each:.1f} frames for each letter that is said, and CTC wants {FEWEST:g} steps"
+    why = f"{each:.1f} frames for each {what} that is said, and CTC wants {FEWEST:g} steps"
     return [Choice("task.stack", stack, why)] if stack < STACK else []

@@ -443,6 +443,11 @@ class Transcription:
         """Samples a second of sounds; None of features."""
         return None if self.spectrum is None else self.spectrum.rate
 
+    @property
+    def beam(self) -> int:
+        """Texts that are followed."""
+        return self.decoding.beam
+
     def listener(self, model: torch.nn.Module) -> SpeechPredictor:
         """The same for samples that are there as numbers, at the rate of the task."""
         return SpeechPredictor(self, model, rate_told=True)
