@@ -80,7 +80,7 @@ def test_words_without_a_pronunciation_are_named_and_left_out_of_training_alone(
     left = "train: 1 of 4 recordings is of words without a pronunciation in the lexicon, and left out of training"
     assert f"{left}; the first: s.csv:5: 'strange'." in notes
     # "to(2)" and "to-do" are said with units of training; "a.m." is two words.
-    assert "task.lexicon: 5 words can be said with these units, of 5; answers search among them." in notes
+    assert any(note.startswith("task.lexicon: 5 words can be said with these units, of 5; answers") for note in notes)
     assert any(note.startswith("task.lexicon: 1 lines are left out, as with case lower") for note in notes)
     kept, notes = task.filter(examples, "dev")
     assert list(kept) == examples
@@ -135,7 +135,7 @@ def test_another_lexicon_takes_the_place_of_the_runs_own(task: Transcription, tm
 
 
 def test_a_beam_of_one_hears_units_and_epochs_are_compared_by_them(task: Transcription) -> None:
-    assert task.beam == 16
+    assert task.beam == 64
     quick = task.for_validation
     assert quick.beam == 1
     assert quick.usual_score == "per"

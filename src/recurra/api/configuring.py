@@ -178,10 +178,11 @@ def _refuse_head(task: str, head: str) -> None:
 def _by_lexicon(asked: str, file: Path) -> Mapping[str, Any]:
     """The options of a task with this file. Raises ConfigError for a task that says no words by pronunciations."""
     task = _task_called(asked, NoCallback())
-    plan = TASKS[task]
+    plan: Any = TASKS[task]
     if not isinstance(plan, TakesLexicon):
         raise ConfigError(f"lexicon: {task} says no words by their pronunciations; leave it out.")
-    return plan.by_lexicon(str(file))
+    found: Mapping[str, Any] = plan.by_lexicon(str(file))
+    return found
 
 
 def _task_called(asked: str, watch: Listener) -> str:

@@ -79,7 +79,10 @@ def _of_speakers(task: Transcription, examples: Sequence[Utterance], split: str)
 
 def _of_lexicon(task: Transcription, lexicon: SpokenLexicon) -> Iterator[str]:
     known = len(lexicon.ways(task.units))
-    yield f"task.lexicon: {known:,} words can be said with these units, of {len(lexicon):,}; answers search among them."
+    yield (
+        f"task.lexicon: {known:,} words can be said with these units, of {len(lexicon):,}; answers are searched for "
+        f"among them, with a beam of {task.beam} unless another is asked for."
+    )
     if lexicon.strange:
         yield (
             f"task.lexicon: {lexicon.strange:,} lines are left out, as with case {task.plan.case} and punctuation "

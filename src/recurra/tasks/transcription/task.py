@@ -115,7 +115,7 @@ def _judges_characters(scores: object) -> bool:
 
 
 # A wider beam is slower in proportion. With a lexicon of pronunciations words are searched for unless a beam is said.
-WIDEST_BEAM, WORD_BEAM = 1000, 16
+WIDEST_BEAM, WORD_BEAM = 1000, 64
 NO_FRAMES = "no frames"
 SILENT = "silence"
 NOBODY = "no speaker of training, so scaled by itself"
