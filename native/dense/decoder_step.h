@@ -19,9 +19,7 @@ inline float largest(const float* x, long count) {
     V most = splat(-__builtin_inff());
     long i = 0;
     for (; i + VL <= count; i += VL) most = maximum(load(x + i), most);
-    float found = most[0];
-    for (int k = 1; k < VL; ++k)
-        if (most[k] > found || most[k] != most[k]) found = most[k];
+    float found = lane_maximum(most);
     for (; i < count; ++i)
         if (x[i] > found || x[i] != x[i]) found = x[i];
     return found;
@@ -101,17 +99,28 @@ private:
 
     // As many keys as a vector has lanes at once.
     void score_vectors(const float* q, const float* keys, float scale) const {
-        float sums[VL * VL];
+        switch (size_ / VL) {
+            case 1: return score_of<1>(q, keys, scale);
+            case 2: return score_of<2>(q, keys, scale);
+            case 4: return score_of<4>(q, keys, scale);
+            default: return score_of<0>(q, keys, scale);
+        }
+    }
+
+    // Vectors: of a head, 0: as many as it has.
+    template <int Vectors>
+    void score_of(const float* q, const float* keys, float scale) const {
+        const long vectors = Vectors ? Vectors : size_ / VL;
         for (long first = 0; first < count_; first += VL) {
+            V sums[VL];
+#pragma GCC unroll 16
             for (long k = 0; k < VL; ++k) {
-                V sum{};
-                if (first + k < count_) {
-                    const float* const key = keys + at_(first + k);
-                    for (long i = 0; i < size_; i += VL) sum += load(q + i) * load(key + i);
-                }
-                store(sums + k * VL, sum);
+                sums[k] = V{};
+                if (first + k >= count_) continue;
+                const float* const key = keys + at_(first + k);
+                for (long i = 0; i < vectors; ++i) sums[k] += load(q + i * VL) * load(key + i * VL);
             }
-            store(scores_ + first, folded(sums) * scale);
+            store(scores_ + first, lane_sums(sums) * scale);
         }
     }
 
@@ -128,57 +137,86 @@ private:
     }
 };
 
-// ln of the sum of exp, given the largest.
-inline float log_sum(const float* x, float most, long count) {
-    V sums{};
+// So many logits are one group: what is known of it, its largest and the sum of exp(x - largest), depends on nothing beside it. So the
+// logarithm of the sum has the same bits whether all logits of a row stand in memory or a few groups at a time.
+constexpr long GROUP = 16 * VL;
+
+inline long groups_of(long count) { return (count + GROUP - 1) / GROUP; }
+
+// Of exp(x - most); 0 of nothing but minus infinity.
+inline float sum_of_exp(const float* x, float most, long count) {
+    if (most == -__builtin_inff()) return 0.0f;
+    V sums[2]{};
     long i = 0;
-    for (; i + VL <= count; i += VL) sums += exp_negative(load(x + i) - most);
-    float sum = lane_sum(sums);
+    for (; i + 2 * VL <= count; i += 2 * VL) {
+        sums[0] += exp_negative(load(x + i) - most);
+        sums[1] += exp_negative(load(x + i + VL) - most);
+    }
+    if (i + VL <= count) sums[0] += exp_negative(load(x + i) - most), i += VL;
+    float sum = lane_sum(sums[0] + sums[1]);
     for (; i < count; ++i) sum += exp_negative(splat(x[i] - most))[0];
-    return most + log(splat(sum))[0];
+    return sum;
 }
 
-inline void log_softmax(float* x, long count) {
-    const float less = log_sum(x, largest(x, count), count);
+// ln of the sum of exp of all groups. maxima, sums: of each; behind the last there is room for a vector.
+inline float log_sum(float* maxima, float* sums, long groups) {
+    for (long m = groups; m < whole_vectors(groups); ++m) maxima[m] = -__builtin_inff(), sums[m] = 0.0f;
+    const float most = largest(maxima, groups);
+    V sum{};
+    for (long m = 0; m < groups; m += VL) sum += load(sums + m) * exp_negative(load(maxima + m) - most);
+    return most + log(splat(lane_sum(sum)))[0];
+}
+
+// maxima, sums: room for all groups, and a vector.
+inline void log_softmax(float* x, long count, float* maxima, float* sums) {
+    for (long m = 0; m < groups_of(count); ++m) {
+        const long here = std::min(GROUP, count - m * GROUP);
+        maxima[m] = largest(x + m * GROUP, here);
+        sums[m] = sum_of_exp(x + m * GROUP, maxima[m], here);
+    }
+    const float less = log_sum(maxima, sums, groups_of(count));
     long i = 0;
     for (; i + VL <= count; i += VL) store(x + i, load(x + i) - less);
     for (; i < count; ++i) x[i] -= less;
 }
 
-// Logits whose largest is known together: only where that is among the `best` of such maxima is a number that counts.
-constexpr long TOGETHER = 16 * VL;
+// The greatest numbers of a row, and where they are; of equals the first is first.
+struct Greatest {
+    long best, known;
+    float* values;
+    std::int64_t* places;
 
-inline long maxima_of(long count) { return (count + TOGETHER - 1) / TOGETHER; }
+    bool has_room() const { return known < best; }
+    float least() const { return values[best - 1]; }
 
-// Puts a number into its place among the greatest, behind its equals.
-inline void keep(float x, std::int64_t place, long best, long& known, float* values, std::int64_t* places) {
-    if (known == best && !(x > values[best - 1])) return;
-    long k = known < best ? known++ : best - 1;
-    for (; k > 0 && x > values[k - 1]; --k) values[k] = values[k - 1], places[k] = places[k - 1];
-    values[k] = x, places[k] = place;
-}
-
-// The greatest log-probabilities of a row of logits, and where they are; NaN where one is.
-inline void tell_best(const float* x, long count, long best, float* maxima, float* values, std::int64_t* places) {
-    float most = -__builtin_inff();
-    long known = 0;
-    for (long m = 0; m < maxima_of(count); ++m) {
-        const float here = largest(x + m * TOGETHER, std::min(TOGETHER, count - m * TOGETHER));
-        maxima[m] = here;
-        if (here > most || here != here) most = here;
-        keep(here, m, best, known, values, places);
+    // Puts a number into its place, behind its equals.
+    void keep(float x, std::int64_t place) {
+        if (!has_room() && !(x > least())) return;
+        long k = has_room() ? known++ : best - 1;
+        for (; k > 0 && x > values[k - 1]; --k) values[k] = values[k - 1], places[k] = places[k - 1];
+        values[k] = x, places[k] = place;
     }
-    const float least = known < best ? -__builtin_inff() : values[best - 1], less = log_sum(x, most, count);
-    known = 0;
-    for (long m = 0; m < maxima_of(count); ++m) {
-        if (maxima[m] < least) continue;
-        for (long i = m * TOGETHER; i < std::min(count, (m + 1) * TOGETHER); ++i) keep(x[i], i, best, known, values, places);
-    }
-    for (long k = 0; k < best; ++k) values[k] = less != less ? less : values[k] - less;
-}
 
-// Rows whose logits are held at once, of a step that tells the best alone.
-constexpr long TOLD_ROWS = 28;
+    // Numbers that follow those before, and their largest.
+    void keep_all(const float* x, long count, float most, std::int64_t place) {
+        if (!has_room() && !(most > least())) return;
+        for (long i = 0; i < count; i += VL) {
+            const long end = std::min<long>(i + VL, count);
+            if (!has_room() && end - i == VL && !any(load(x + i) > least())) continue;
+            for (long k = i; k < end; ++k) keep(x[k], place + k);
+        }
+    }
+};
+
+// Bytes of logits that are held at once, of a step that tells the best alone: they stay in an L2 cache, and all rows of a thread are
+// multiplied with weights that are read once.
+constexpr long TOLD_BYTES = 512 * 1024;
+
+// Logits of so many rows that are held at once, of each: whole groups.
+inline long told_at_once(long rows, long vocabulary) {
+    const long groups = std::max(1L, TOLD_BYTES / 4 / GROUP / std::max(1L, rows));
+    return std::min(groups, groups_of(vocabulary)) * GROUP;
+}
 
 // Some rows of a step, by one thread.
 class StepRows {
@@ -186,8 +224,8 @@ public:
     StepRows(const DecoderJob& job, long first, long rows, char* scratch)
         : job_(job), first_(first), rows_(rows), size_(job.d / job.heads), bump_(scratch), x_(room(job.d)), y_(room(job.d)),
           said_(room(job.d)), wide_(room(widest(job))), edge_(bump_.floats(rows * PANEL)),
-          scores_(bump_.floats(most_keys(job) + VL)), told_(bump_.floats(job.best ? std::min(rows, TOLD_ROWS) * job.vocabulary : 0)),
-          maxima_(bump_.floats(maxima_of(job.vocabulary))), at_(reinterpret_cast<long*>(bump_.floats(2 * rows * (job.step + 1)))) {}
+          scores_(bump_.floats(most_keys(job) + VL)), told_(bump_.floats(job.best ? rows * told_row() : 0)), groups_(groups_of(job.vocabulary) + VL),
+          maxima_(bump_.floats((job.best ? rows : 1) * groups_)), sums_(bump_.floats((job.best ? rows : 1) * groups_)), at_(reinterpret_cast<long*>(bump_.floats(2 * rows * (job.step + 1)))) {}
 
     static long bytes(const DecoderJob& job, long rows) { return StepRows(job, 0, rows, nullptr).bump_.used(); }
 
@@ -208,7 +246,9 @@ private:
     const long first_, rows_, size_;
     Bump bump_;
     const Rows x_, y_, said_, wide_;
-    float *const edge_, *const scores_, *const told_, *const maxima_;
+    float *const edge_, *const scores_, *const told_;
+    const long groups_;  // of a row, and a vector
+    float *const maxima_, *const sums_;
     long* const at_;
 
     // Rows with room for whole panels.
@@ -293,26 +333,43 @@ private:
         add_part(layer, layer.norms[2], x_, y_, rows_, job_.d);
     }
 
+    long told_row() const { return row_stride(padded(told_at_once(rows_, job_.vocabulary))); }
+
     void tell(Rows x) const {
-        if (!job_.best) return logits(x, 0, rows_, job_.log_probs + first_ * job_.vocabulary, true);
-        for (long row = 0; row < rows_; row += TOLD_ROWS) {
-            const long rows = std::min(TOLD_ROWS, rows_ - row);
-            logits(x, row, rows, told_, false);
-            for (long n = 0; n < rows; ++n) {
-                const long to = (first_ + row + n) * job_.best;
-                tell_best(told_ + n * job_.vocabulary, job_.vocabulary, job_.best, maxima_, job_.log_probs + to, job_.best_tokens + to);
-            }
+        if (!job_.best) return logits(x, job_.log_probs + first_ * job_.vocabulary);
+        const long V_ = job_.vocabulary, most = told_at_once(rows_, V_), best = job_.best;
+        for (long from = 0; from < V_; from += most) {
+            const long count = std::min(most, V_ - from), first = from / PANEL;
+            multiply_panels(job_.output, x.at, x.stride, rows_, told_ - from, told_row(), first, first + panels_of(count));
+            for (long n = 0; n < rows_; ++n) note(n, told_ + n * told_row(), from, count);
+        }
+        for (long n = 0; n < rows_; ++n) {
+            const float less = log_sum(maxima_ + n * groups_, sums_ + n * groups_, groups_of(V_));
+            float* const values = job_.log_probs + (first_ + n) * best;
+            for (long k = 0; k < best; ++k) values[k] = less != less ? less : values[k] - less;
+        }
+    }
+
+    // What there is to know of some of a row's logits, which begin with a group.
+    void note(long n, const float* x, long from, long count) const {
+        const long to = (first_ + n) * job_.best;
+        Greatest greatest{job_.best, std::min(from, job_.best), job_.log_probs + to, job_.best_tokens + to};
+        for (long i = 0; i < count; i += GROUP) {
+            const long here = std::min(GROUP, count - i), m = n * groups_ + (from + i) / GROUP;
+            maxima_[m] = largest(x + i, here);
+            sums_[m] = sum_of_exp(x + i, maxima_[m], here);
+            greatest.keep_all(x + i, here, maxima_[m], from + i);
         }
     }
 
     // What is no whole panel is made beside, since rows lie close.
-    void logits(Rows x, long row, long rows, float* to, bool normal) const {
+    void logits(Rows x, float* to) const {
         const long V_ = job_.vocabulary, whole = V_ / PANEL, rest = V_ - whole * PANEL;
-        multiply_panels(job_.output, x.row(row), x.stride, rows, to, V_, 0, whole);
-        if (rest) multiply_panels(job_.output, x.row(row), x.stride, rows, edge_ - whole * PANEL, PANEL, whole, whole + 1);
-        for (long n = 0; n < rows; ++n) {
+        multiply_panels(job_.output, x.at, x.stride, rows_, to, V_, 0, whole);
+        if (rest) multiply_panels(job_.output, x.at, x.stride, rows_, edge_ - whole * PANEL, PANEL, whole, whole + 1);
+        for (long n = 0; n < rows_; ++n) {
             if (rest) std::memcpy(to + n * V_ + whole * PANEL, edge_ + n * PANEL, rest * 4);
-            if (normal) log_softmax(to + n * V_, V_);
+            log_softmax(to + n * V_, V_, maxima_, sums_);
         }
     }
 };

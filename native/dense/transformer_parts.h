@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../memory.h"
+#include "../simd/fold.h"
 #include "../simd/math.h"
 #include "../simd/transpose.h"
 #include "gemm.h"
@@ -80,10 +81,9 @@ inline float squares_of(const float* x, float mean, long count) {
 // Sums of VL vectors that lie one behind the other, side by side, each added lane by lane as `lane_sum` does.
 inline V folded(const float* vectors) {
     V lanes[VL];
-    read_columns(vectors, VL, lanes);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    return lanes[0];
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; ++i) lanes[i] = load(vectors + i * VL);
+    return lane_sums(lanes);
 }
 
 // y = (x - mean) / sqrt(variance + eps) w + b (Ba et al. 2016, arXiv:1607.06450), or x / sqrt(mean of squares + eps) w

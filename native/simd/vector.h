@@ -78,13 +78,21 @@ inline V with_sign_of(V sign, V v) { return floats((bits(sign) & SIGN) | bits(v)
 // v times a mask of dropout; 0 where the mask is 0, also if v is infinite or NaN.
 inline V masked(V v, V mask) { return select(mask == 0.0f, V{}, v * mask); }
 
-// The sum of all lanes, halving each time: the order depends on VL alone.
+// The sum of all lanes, halving each time: the order depends on VL alone. By instructions, since compilers make loops in memory of it.
 inline float lane_sum(V v) {
-    float part[VL];
-    store(part, v);
-    for (int half = VL / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; ++i) part[i] += part[i + half];
-    return part[0];
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+    const __m512 all = reinterpret_cast<__m512>(v);
+    const __m256 eight = _mm512_castps512_ps256(all) + _mm512_extractf32x8_ps(all, 1);
+#else
+    const __m256 eight = reinterpret_cast<__m256>(v);
+#endif
+    const __m128 four = _mm256_castps256_ps128(eight) + _mm256_extractf128_ps(eight, 1);
+    const __m128 two = four + _mm_movehl_ps(four, four);
+    return two[0] + two[1];
+#else
+    return (v[0] + v[2]) + (v[1] + v[3]);
+#endif
 }
 
 inline V sqrt(V v) {

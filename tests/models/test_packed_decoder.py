@@ -251,9 +251,9 @@ def test_nan_is_told_and_refused() -> None:
 def test_a_search_finds_what_it_finds_when_all_is_said(beam: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model, found = made(hidden_size=24, num_heads=3), []
     common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": 12}
-    for tells in (True, False):
-        if not tells:
-            monkeypatch.setattr(AttendingDecoder, "best", lambda *_: None)
+    for silent in (None, "write_on", "best"):
+        if silent:
+            monkeypatch.setattr(AttendingDecoder, silent, lambda *_, **__: None)
         with torch.inference_mode():
             state = begun(model)
             found.append(
@@ -261,7 +261,132 @@ def test_a_search_finds_what_it_finds_when_all_is_said(beam: int, monkeypatch: p
                 if beam == 1
                 else beam_search(model, state, beam=beam, n_best=3, **common)
             )
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
+
+
+# Lengths beyond what one native call takes, beyond the first room of the cache, and others for each row.
+LENGTHS = (1, 5, 33, 70)
+
+
+def ending(**options: Any) -> EncoderDecoder:
+    """A model whose rows end at steps of their own, and some never."""
+    model = made(**options)
+    with torch.no_grad():
+        decoder_of(model).output.weight.mul_(4.0)
+        decoder_of(model).output.bias[3] += 2.0
+    return model
+
+
+@pytest.mark.parametrize("options", WAYS[:-1])
+def test_steps_at_once_say_what_steps_one_by_one_say(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, found = ending(**options), []
+    for together in (True, False):
+        if not together:
+            monkeypatch.setattr(AttendingDecoder, "write_on", lambda *_, **__: None)
+        with torch.no_grad():
+            common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": torch.tensor(LENGTHS)}
+            found.append([greedy(Speaker(model), begun(model), **common, min_length=low) for low in (0, 2)])
+    assert found[0] == found[1]  # tokens and their log-probabilities, bit by bit
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_rows_that_write_on_have_the_same_bits_alone_and_on_two_threads(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
+    model, before = ending(hidden_size=24, num_heads=3), torch.get_num_threads()
+    common: dict[str, Any] = {"start": 2, "end": 3}
+    try:
+        torch.set_num_threads(threads)
+        with torch.no_grad():
+            together = greedy(model, begun(model), num_rows=4, max_length=torch.tensor(LENGTHS), **common)
+            for n, source in enumerate(SOURCES):
+                alone = greedy(model, begun(model, [source]), num_rows=1, max_length=LENGTHS[n], **common)
+                assert alone[0] == together[n]
+    finally:
+        torch.set_num_threads(before)
+    assert {len(row[0].tokens) for row in together} != {70}
+
+
+def test_steps_at_once_leave_what_a_single_step_goes_on_from() -> None:
+    model, end = ending(positions="rotary"), 3
+    with torch.no_grad():
+        left = torch.tensor([9, 2, 9, 9])
+        found = decoder_of(model).write_on(torch.tensor([2] * 4), begun(model), end=end, left=left)
+        assert found is not None
+        log_probs, tokens, rows, after = found
+        state, last, live = begun(model), torch.tensor([2] * 4), torch.arange(4)
+        for step in range(len(tokens)):
+            told = model.best(last, state, 1)
+            assert told is not None
+            values, chosen, state = told
+            assert rows[step].tolist() == [*live.tolist(), *[-1] * (4 - len(live))]
+            assert torch.equal(tokens[step, : len(live)], chosen[:, 0])
+            assert torch.equal(log_probs[step, : len(live)], values[:, 0])
+            stays = (chosen[:, 0] != end) & (step + 1 < left[live])
+            last, live, state = chosen[stays, 0], live[stays], model.select(state, torch.nonzero(stays)[:, 0])
+        assert isinstance(state, AttendingState)
+        assert torch.equal(after.source, state.source)
+        if len(live):
+            assert torch.equal(model.step(last, after)[0], model.step(last, state)[0])
+
+
+def test_two_runs_from_one_state_do_not_write_over_each_other() -> None:
+    model = ending()
+    with torch.no_grad():
+        state, left = begun(model), torch.tensor([20] * 4)
+        runs = [decoder_of(model).write_on(torch.tensor([t] * 4), state, end=3, left=left) for t in (2, 5, 2)]
+        one, _, again = [run or pytest.fail("it is one native call") for run in runs]
+    assert torch.equal(one[0], again[0])
+    assert torch.equal(one[1], again[1])
+
+
+def test_what_is_never_said_is_passed_over_and_a_row_without_a_token_ends_the_run() -> None:
+    model = made()
+    with torch.no_grad():
+        decoder_of(model).output.bias[torch.tensor([PAD, BOS])] = 50.0
+        found = greedy(Speaker(model), begun(model), num_rows=4, start=2, end=3, max_length=40)
+        assert not {PAD, BOS} & {token for row in found for token in row[0].tokens}
+        decoder_of(model).output.bias[:] = -torch.inf
+        decoder_of(model).output.bias[PAD] = 0.0
+        with pytest.raises(RunError, match="row 0, step 1: no token may follow"):
+            greedy(Speaker(model), begun(model), num_rows=4, start=2, end=3, max_length=40)
+
+
+@pytest.mark.parametrize("step", [1, 6])
+def test_nan_in_the_midst_of_a_run_names_row_and_step(step: int) -> None:
+    model, common = made(positions="learned", tie="none"), {"num_rows": 4, "start": 2, "end": 3, "max_length": 40}
+    with torch.no_grad():
+        table = decoder_of(model).places.table
+        assert table is not None
+        decoder_of(model).output.bias[3] = -50.0
+        table.weight[step - 1] = torch.nan
+        with pytest.raises(RunError, match=f"row 0, step {step}: the model's log-probabilities hold NaN"):
+            greedy(model, begun(model), **common)
+
+
+def test_a_token_outside_of_the_table_is_an_error_of_a_run_too() -> None:
+    model = made()
+    with torch.no_grad(), pytest.raises(IndexError, match=f"token {V} .* {V}"):
+        decoder_of(model).write_on(torch.tensor([2, 2, V, 2]), begun(model), end=3, left=torch.tensor([9] * 4))
+
+
+@pytest.mark.parametrize("vocabulary", [V, 75, 600])
+@pytest.mark.parametrize("rows", [1, 5, 14, 15, 43, 85])
+def test_many_rows_are_told_in_pieces_with_the_bits_of_one(rows: int, vocabulary: int) -> None:
+    model = made(tie="none", num_layers=1)
+    decoder = decoder_of(model)
+    with torch.no_grad():
+        decoder.embedding.weight = nn.Parameter(torch.randn(vocabulary, 16))
+        decoder.output = SteadyLinear(16, vocabulary)
+        tokens = torch.arange(rows) % 7
+        said = model.best(tokens, begun(model, [[5, 6]] * rows), 2)
+        alone = model.best(tokens[:1], begun(model, [[5, 6]]), 2)
+        all_said = model.step(tokens, begun(model, [[5, 6]] * rows))[0]
+    assert said is not None
+    assert alone is not None
+    assert torch.equal(said[0][0], alone[0][0])
+    assert torch.equal(said[0], all_said.topk(2, 1).values)
 
 
 def test_padding_and_starts_are_never_said() -> None:

@@ -39,5 +39,7 @@ def greedy(
         min_length=min_length,
         no_repeat_ngram=no_repeat_ngram,
     )
-    said = decode_loop(steps, state, start=start, bounds=bounds, choose=Greedy(), device=torch.device(device))
+    said = decode_loop(
+        steps, state, start=start, bounds=bounds, choose=Greedy(), device=torch.device(device), at_once=True
+    )
     return collect(said, num_rows=num_rows, end=end)

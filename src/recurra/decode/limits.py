@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recurra.base.errors import ConfigError, RunError, ShapeError
-from recurra.decode.steps import Bools, Ints
+from recurra.decode.steps import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,12 @@ class Limits:
         """Whether a sequence of `length` steps that now has this last token goes no further."""
         closed: Bools = (tokens == self.end) | (length >= self.max_length[rows])
         return closed
+
+    def refuse_dead(self, rows: Ints, log_probs: Floats, *, step: int) -> None:
+        """Raise RunError where the best (B,) that a row has is nothing."""
+        dead = np.flatnonzero(np.isneginf(log_probs))
+        if len(dead):
+            raise self.nothing_may_follow(int(rows[dead[0]]), step)
 
     def nothing_may_follow(self, row: int, step: int) -> RunError:
         """The error of a row that has no continuation left."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from recurra.decode.limits import Limits, limits
-from recurra.decode.steps import Floats, Hypothesis, Ints, S, Steps, best_tokens, next_log_probs, told_best
+from recurra.decode.steps import (
+    Floats,
+    Hypothesis,
+    Ints,
+    S,
+    Steps,
+    best_tokens,
+    next_log_probs,
+    refuse_bad,
+    told_best,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +95,29 @@ class StepTokens:
 
 
 def decode_loop(
-    steps: Steps[S], state: S, *, start: int, bounds: Limits, choose: Choose, device: torch.device
+    steps: Steps[S],
+    state: S,
+    *,
+    start: int,
+    bounds: Limits,
+    choose: Choose,
+    device: torch.device,
+    at_once: bool = False,
 ) -> Iterator[StepTokens]:
-    """Yield step after step until every row has closed."""
+    """Yield step after step until every row has closed. at_once: several may be made before the first is told."""
     rows = np.arange(len(bounds.max_length))
     said = np.empty((len(rows), 0), dtype=np.int64)
     last = np.full(len(rows), start, dtype=np.int64)
+    at_once = at_once and type(choose) is Greedy and not bounds.no_repeat_ngram
     while len(rows):
         step = said.shape[1] + 1
+        if at_once and not bounds.forbids(said):
+            run = _written_on(steps, last, state, rows=rows, step=step, bounds=bounds, device=device)
+            if run is not None:
+                yield from run.steps
+                rows, last, state = run.rows, run.last, run.state
+                said = np.empty((len(rows), step - 1 + len(run.steps)), dtype=np.int64)  # only its length counts now
+                continue
         with torch.no_grad():  # no yield inside: it would switch gradients off for whoever reads the tokens
             told = None
             if type(choose) is Greedy and not bounds.forbids(said):
@@ -102,9 +127,7 @@ def decode_loop(
             else:
                 log_probs, state = next_log_probs(steps, last, state, end=bounds.end, device=device)
                 values, last = choose.choose(bounds.allowed(log_probs, said), rows=rows, step=step)
-        dead = np.flatnonzero(np.isneginf(values))
-        if len(dead):
-            raise bounds.nothing_may_follow(int(rows[dead[0]]), step)
+        bounds.refuse_dead(rows, values, step=step)
         yield StepTokens(rows, last, values)
 
         goes_on = ~bounds.closes(rows, last, length=step)
@@ -113,6 +136,39 @@ def decode_loop(
             rows, last = rows[goes_on], last[goes_on]
             if len(rows):
                 state = steps.select(state, torch.from_numpy(np.flatnonzero(goes_on)).to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run(Generic[S]):
+    """Steps that were made at once, and of the rows that go on: their numbers, last tokens and state."""
+
+    steps: list[StepTokens]
+    rows: Ints
+    last: Ints
+    state: S
+
+
+def _written_on(
+    steps: Steps[S], last: Ints, state: S, *, rows: Ints, step: int, bounds: Limits, device: torch.device
+) -> _Run[S] | None:
+    """Several steps from `step` on of a model that takes them at once; else None. Raises RunError, as the loop does."""
+    go_on = getattr(steps, "write_on", None)
+    if go_on is None:
+        return None
+    left = torch.from_numpy(bounds.max_length[rows] - (step - 1))
+    with torch.no_grad():
+        found = go_on(torch.from_numpy(last).to(device), state, end=bounds.end, left=left)
+    if found is None:
+        return None
+    values, tokens, which = (one.cpu().numpy() for one in found[:3])
+    counts = (which >= 0).sum(1).tolist()
+    values = np.minimum(values.astype(np.float64), 0)
+    made = [StepTokens(rows[which[s, :n]], tokens[s, :n], values[s, :n]) for s, n in enumerate(counts)]
+    now, end = made[-1], step + len(made) - 1  # of a step that is no last one, all is sound
+    refuse_bad(now.log_probs, rows=now.rows, step=end)
+    bounds.refuse_dead(now.rows, now.log_probs, step=end)
+    goes_on = ~bounds.closes(now.rows, now.tokens, length=end)
+    return _Run(made, now.rows[goes_on], now.tokens[goes_on], found[3])
 
 
 def collect(said: Iterable[StepTokens], *, num_rows: int, end: int) -> list[list[Hypothesis]]:

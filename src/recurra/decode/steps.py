@@ -91,6 +91,19 @@ def told_best(steps: object, last: Ints, state: S, k: int, *, rows: Ints, step: 
     return np.minimum(values, 0), tokens.cpu().numpy(), state
 
 
+class WritesOn(Protocol[S]):
+    """Steps that can take several of a greedy search at once."""
+
+    def write_on(self, tokens: Tensor, state: S, *, end: int, left: Tensor) -> tuple[Tensor, Tensor, Tensor, S] | None:
+        """Log-probabilities (t, B) of the best tokens, and these (t, B), each of which the next step reads; which of
+        the B rows say them (t, B), -1 behind the last; the state of those that have not closed.
+
+        A row closes with its end, or with the last of the steps that are left to it, left (B,) int64. Behind a step in
+        which a row has no token, or NaN, there is no other. None where each step has to be asked for.
+        """
+        ...
+
+
 def best_tokens(log_probs: Tensor, k: int, *, rows: Ints, step: int) -> tuple[Floats, Ints]:
     """The k most probable of (B, V), as (B, k) log-probabilities and tokens, best first.
 

@@ -202,6 +202,21 @@ class StepOfRows:
     layers: Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenOn:
+    """What rows have said in some steps of a greedy search.
+
+    log_probs, tokens: (steps, B)      rows: (steps, B) which of the B say them, -1 behind the last
+    live: (L,) the rows that have not closed      held: (all steps, L) as `StepOfRows` has it, of those
+    """
+
+    log_probs: Tensor
+    tokens: Tensor
+    rows: Tensor
+    live: Tensor
+    held: Tensor
+
+
 class DecoderPlan:
     """A decoder's weights, packed; later changes of the matrices are not seen.
 
@@ -264,6 +279,26 @@ class DecoderPlan:
         addresses = [address(t) for t in each]
         addresses += [t.data_ptr() for layer in rows.layers for t in layer]
         self._native.step([B, steps, rows.room, threads, k], self.scale, addresses)
+
+    def write_on(self, rows: StepOfRows, *, end: int, left: Tensor, never: Sequence[int]) -> WrittenOn:
+        """Steps of a greedy search, one after another: as many as `rows.place` has rows, or fewer.
+
+        rows: as of a step, but place (steps, d) and turn (steps, d / heads) of all of them
+        end, left (B,): a row leaves behind its end, or when it has taken so many steps      never: tokens not said
+        Fewer are made where all rows have closed, or behind a step in which one has no best token, or NaN.
+        """
+        B, before, steps = len(rows.tokens), len(rows.held), len(rows.place)
+        held = rows.held.new_empty((before + steps) * B)
+        held[: before * B] = rows.held.flatten()
+        made, said = self.table.new_empty(steps, B), rows.tokens.new_empty(2, steps, B)
+        threads = cpu.threads_of_call(2 * B * self._numbers)
+        each = (rows.tokens, self.table, rows.place, rows.turn, held, rows.source, rows.places, made, *said, left)
+        addresses = [address(t) for t in each]
+        addresses += [t.data_ptr() for layer in rows.layers for t in layer]
+        sizes = [B, before, rows.room, threads, 1, steps, end]
+        count, live = self._native.write_on(sizes, self.scale, list(never), addresses)
+        table = held[: (before + count) * len(live)].view(before + count, len(live))
+        return WrittenOn(made[:count], said[0, :count], said[1, :count], torch.tensor(live, dtype=torch.int64), table)
 
 
 class OutputPlan:
@@ -421,6 +456,11 @@ def weights_of(
     biases = tuple([one.bias is not None for one in maps])
     kinds = tuple([(one.kind, one.eps, one.weight is not None, one.bias is not None) for one in all_norms])
     return copied, read, (biases, kinds, tuple([tuple(layer.options) for layer in layers]))
+
+
+def can_write_on() -> bool:
+    """Whether `DecoderPlan.write_on` is here: not in an engine built before."""
+    return hasattr(cpu._native.DecoderPlan, "write_on")
 
 
 def has_output() -> bool:

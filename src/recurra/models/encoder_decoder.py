@@ -109,6 +109,18 @@ class EncoderDecoder(nn.Module):
         found: tuple[Tensor, Tensor, DecodingState] | None = tell(tokens, state, k)
         return found
 
+    def write_on(
+        self, tokens: Tensor, state: DecodingState, *, end: int, left: Tensor, never: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor, Tensor, DecodingState] | None:
+        """Steps of a greedy search at once; None of a decoder that is asked for each. never: tokens not to be said."""
+        go_on = getattr(self.decoder, "write_on", None)
+        if go_on is None:
+            return None
+        found: tuple[Tensor, Tensor, Tensor, DecodingState] | None = go_on(
+            tokens, state, end=end, left=left, never=never
+        )
+        return found
+
     def select(self, state: DecodingState, rows: Tensor) -> DecodingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
         return state.select(rows)

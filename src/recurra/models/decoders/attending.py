@@ -22,6 +22,9 @@ from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.cache import KeyValueCache, reads_of
 from recurra.nn.transformer.positions import Places
 
+# Steps of a greedy search in one native call, which no Ctrl-C ends before it is done.
+AT_ONCE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -197,6 +200,27 @@ class AttendingDecoder(nn.Module):
             return None
         after = self._after(tokens, state)
         return *state.packed.best(tokens, after.written(state), k), after
+
+    def write_on(
+        self, tokens: Tensor, state: AttendingState, *, end: int, left: Tensor, never: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor, Tensor, AttendingState] | None:
+        """Steps of a greedy search, as `WritesOn` has them, in one native call; None where each has to be asked.
+
+        never: tokens that are not said
+        """
+        if state.packed is None or torch.is_grad_enabled():
+            return None
+        at, cache = state.position, state.cache.with_room(state.position, len(tokens))
+        steps = min(AT_ONCE, len(cache.keys[0]) - at, int(left.max()))
+        read = replace(state, cache=cache).written(state)
+        said = state.packed.write_on(tokens, read, steps=steps, end=end, left=left, never=never)
+        if said is None:
+            cache.written = at
+            return None
+        cache.written = at + len(said.tokens)
+        source = state.source[said.live]
+        after = replace(state, position=cache.written, cache=cache, source=source, held=said.held, reads=None)
+        return said.log_probs, said.tokens, said.rows, after
 
     def steps_run(self) -> str:
         """What takes the steps of a search now."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.engine.kept_plan import KeptPlan
-from recurra.engine.transformer import DecoderPlan, StepOfRows, can_step, weights_of
+from recurra.engine.transformer import DecoderPlan, StepOfRows, WrittenOn, can_step, can_write_on, weights_of
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.transformer import TransformerDecoderLayer
 from recurra.nn.transformer.hooks import is_hooked
@@ -93,13 +93,25 @@ class PackedDecoder:
         """The k greatest log-probabilities (B, k), the first of equals first, and their tokens."""
         return self._plan.best(self._rows(tokens, read), k)
 
-    def _rows(self, tokens: Tensor, read: Written) -> StepOfRows:
+    def write_on(
+        self, tokens: Tensor, read: Written, *, steps: int, end: int, left: Tensor, never: Sequence[int]
+    ) -> WrittenOn | None:
+        """Up to so many steps of a greedy search, as `DecoderPlan.write_on` makes them; None of an older engine."""
+        if not can_write_on():
+            return None
+        rows = self._rows(tokens, read, steps)
+        return self._plan.write_on(rows, end=end, left=left.to(torch.int64).contiguous(), never=never)
+
+    def _rows(self, tokens: Tensor, read: Written, steps: int | None = None) -> StepOfRows:
+        """Of one step; or of several, with positions for all of them, or for as many as have been made."""
         at = len(read.held)
         if at >= len(self._places):
             self._extend(at)
-        turn = self._turns[at] if self._turned else None
+        where = at if steps is None else slice(at, at + steps)
+        turn = self._turns[where] if self._turned else None
         tokens = tokens.to(torch.int64).contiguous()
-        return StepOfRows(tokens, self._places[at], turn, read.held, read.room, read.source, read.places, read.layers)
+        place = self._places[where]
+        return StepOfRows(tokens, place, turn, read.held, read.room, read.source, read.places, read.layers)
 
     def _extend(self, at: int) -> None:
         """Make positions up to step `at` and beyond, as far as there are any; refuse a step that has none."""

@@ -111,5 +111,15 @@ class Speaker:
         order = never.to(torch.int8).argsort(dim=1, stable=True)[:, :k]
         return values.masked_fill(never, -math.inf).gather(1, order), chosen.gather(1, order), state
 
+    def write_on(
+        self, tokens: Tensor, state: Any, *, end: int, left: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Any] | None:
+        """Steps of a greedy search among what it may say."""
+        go_on = getattr(self._model, "write_on", None)
+        found: tuple[Tensor, Tensor, Tensor, Any] | None = (
+            None if go_on is None else go_on(tokens, state, end=end, left=left, never=(PAD, BOS))
+        )
+        return found
+
     def select(self, state: Any, rows: Tensor) -> Any:
         return self._model.select(state, rows)
