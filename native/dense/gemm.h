@@ -89,11 +89,23 @@ struct RowTiles {
     int tallest() const { return static_cast<int>(height + (taller > 0)); }
 };
 
+// Which columns of a target a vector of a product is, counted on and back.
+struct Vectors {
+    long block, column;
+    Vectors(long vector, long columns) : block(vector ? vector / columns : 0), column(vector ? vector % columns : 0) {}
+    void next(long columns) {
+        if (++column == columns) column = 0, ++block;
+    }
+    void before(long columns) {
+        if (column-- == 0) column = columns - 1, --block;
+    }
+};
+
 // C[rows][v0 .. v1) from A and packed weights of that depth. v0 is even. A column beyond v1 goes to `spare`.
-// `between` runs before each tile.
+// `between` runs before each tile. backwards: the last columns first, which changes no bit of them.
 template <bool Packed, typename Numbers = Float32, typename Between>
 void multiply(Left left, long rows, const typename Numbers::Word* packed, long v0, long v1, const Target& target,
-              const Between& between) {
+              const Between& between, bool backwards = false) {
     constexpr long LINE = Numbers::WORDS * sizeof(*packed);  // bytes of a panel for each k
     const float zeros[VL] = {};
     float spare[VL];
@@ -102,22 +114,31 @@ void multiply(Left left, long rows, const typename Numbers::Word* packed, long v
     if (rows <= 0) return;
     const RowTiles tiles(rows);
     const float* a = left.a;
-    long block = 0, column = 0;
-    if (v0) block = v0 / target.columns, column = v0 % target.columns;
-    for (long p = v0 / 2; 2 * p < v1;) {
-        const int np = panels_at_once(tiles.tallest(), (v1 + 1) / 2 - p);
+    long first = v0 / 2, last = (v1 + 1) / 2;  // panels that are not done
+    Vectors at(backwards ? 2 * last : v0, target.columns);
+    int np = panels_at_once(tiles.tallest(), last - first);
+    while (first < last) {
+        const long p = backwards ? last - np : first;
+        for (int j = 0; j < 2 * np && backwards; ++j) at.before(target.columns);
+        Vectors vector = at;
         Column columns[12];
         for (int j = 0; j < 2 * np; ++j) {
-            columns[j] = 2 * p + j < v1 ? target.column(block, column, zeros) : Column{zeros, 0, spare, 0};
-            if (++column == target.columns) column = 0, ++block;
+            columns[j] = 2 * p + j < v1 ? target.column(vector.block, vector.column, zeros) : Column{zeros, 0, spare, 0};
+            vector.next(target.columns);
         }
+        if (backwards)
+            last = p;
+        else
+            first = p + np, at = vector;
+        const int then = panels_at_once(tiles.tallest(), last - first);
+        const long next = backwards ? last - then : first;
         left.a = a;
         if (scales) left.scales = scales + p * PANEL;
         for (long k = 0; k < tiles.count; ++k) {
             const int mr = static_cast<int>(tiles.height + (k < tiles.taller));
             between();
             if (mr >= FETCHING_ROWS) {
-                left.next = reinterpret_cast<const char*>(packed + (p + np) * panel) + k * (left.depth() * LINE / tiles.count);
+                left.next = reinterpret_cast<const char*>(packed + next * panel) + k * (left.depth() * LINE / tiles.count);
                 left.step = LINE / tiles.count < 64 ? LINE / tiles.count : 64;
             }
             find_tile<Packed, Numbers>(mr, np)(left, packed + p * panel, panel, columns);
@@ -128,7 +149,7 @@ void multiply(Left left, long rows, const typename Numbers::Word* packed, long v
                 columns[j].c += mr * columns[j].c_row;
             }
         }
-        p += np;
+        np = then;
     }
 }
 

@@ -204,6 +204,7 @@ private:
         read_states(t, rows);
         clear_missing(rows);
         fetch_next(s, steps, rows);
+        step_.backwards = goes_back(s, rows);
         run_stages(step_, rows);
         if (job_.d_x && by_step(job_, share_)) input_gradient(job_, m_, {t, share_.r0, 1}, first, first + rows, inputs_);
         made_ += job_.active[t];

@@ -207,6 +207,7 @@ private:
         step_.first_state = state(now_, 0);
         step_.first_state_row = plain_stride(sizes_, plan_.state_width[0]);
         step_.zeros = job_.zeros && s == 0;
+        step_.backwards = goes_back(s, rows);
         if (job_.mask) mask_state(rows);
         point_to_areas(t, chunk_token);
         run_stages(step_, rows);

@@ -125,16 +125,17 @@ inline void pack(const Job& job, const Product& p, const Packed& to, int thread,
 
 // A product with weights that are packed, of whatever they consist. scratch: for rounded rows, of BFLOAT16_PRODUCTS.
 template <typename Between>
-void multiply_packed(Left left, long rows, const Packed& packed, long v0, long v1, const Target& target, float* scratch, const Between& between) {
+void multiply_packed(Left left, long rows, const Packed& packed, long v0, long v1, const Target& target, float* scratch, const Between& between,
+                     bool backwards = false) {
     if (packed.precision == BFLOAT16_PRODUCTS)
         return multiply_pairs(left, rows, packed.data, v0, v1, target, packed.pairs, scratch, between);
-    if (packed.precision == FLOAT32) return multiply<false>(left, rows, packed.data, v0, v1, target, between);
+    if (packed.precision == FLOAT32) return multiply<false>(left, rows, packed.data, v0, v1, target, between, backwards);
     if (packed.precision == BFLOAT16) {
         const auto* words = reinterpret_cast<const Bfloat16::Word*>(packed.data);
-        return multiply<false, Bfloat16>(left, rows, words, v0, v1, target, between);
+        return multiply<false, Bfloat16>(left, rows, words, v0, v1, target, between, backwards);
     }
     left.scales = packed.scales;
-    multiply<false, Int8>(left, rows, reinterpret_cast<const Int8::Word*>(packed.data), v0, v1, target, between);
+    multiply<false, Int8>(left, rows, reinterpret_cast<const Int8::Word*>(packed.data), v0, v1, target, between, backwards);
 }
 
 // Parameter vectors side by side, block by block; absent biases are zeros.
@@ -202,6 +203,11 @@ inline Share share_of(const Job& job, const Program& program, int thread, int th
     return share;
 }
 
+// Whether a step goes through the units from the last to the first. Every other one does: so it finds in the cache the weights that
+// the step before it has read last, where in one direction alone each would find none of weights that are more than the cache holds.
+// Rows of more than one tile multiply longer than they read.
+inline bool goes_back(long step, long rows) { return step % 2 != 0 && rows <= MAX_ROWS; }
+
 constexpr int MAX_STAGES = 32;
 
 // One thread's view of a step.
@@ -222,6 +228,7 @@ struct Step {
     long grouped_rows;
     float* rounded;             // scratch of this thread for the rows of a product, of BFLOAT16_PRODUCTS
     bool zeros = false;         // whether the first state is zeros, whose products need not be made
+    bool backwards = false;     // whether the last units come first
 };
 
 // Floats of scratch for the rows of any product of the forward pass, rounded.
@@ -358,8 +365,9 @@ inline void run_stages(Step& step, long rows) {
             const Product& p = stage.products[j];
             if (!p.transposed && p.weight == 1 && p.argument >= 0) mask_argument(step, p, rows);
         }
-        for (long u = first; u < last && rows > 0; u += group) {
-            const long end = u + group < last ? u + group : last;
+        const long groups = rows > 0 && last > first ? (last - first + group - 1) / group : 0;
+        for (long g = 0; g < groups; ++g) {
+            const long u = first + (step.backwards ? groups - 1 - g : g) * group, end = u + group < last ? u + group : last;
             for (int j = 0; j < stage.num_products; ++j) {
                 const Product& p = stage.products[j];
                 if (p.argument == INPUT) continue;
@@ -371,7 +379,7 @@ inline void run_stages(Step& step, long rows) {
                 };
                 if (packed[j].data)
                     multiply_packed(argument_of(step, p), rows, packed[j], u * p.columns, end * p.columns, target_of(step, p),
-                                    step.rounded, fetch);
+                                    step.rounded, fetch, step.backwards);
                 else
                     multiply_as_it_lies(argument_of(step, p), rows, matrix_of(step.job, p.weight), p.gates, u * p.columns,
                                         end * p.columns, target_of(step, p));
