@@ -1,6 +1,6 @@
 """Speech to text on public recordings: trains, and prints the test scores, a line of JSON for each seed.
 
-    python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER]
+    python benchmarks/speech.py an4 --data FOLDER [--seeds 1,2,3] [--set KEY=VALUE] [--out FOLDER [--trained]]
         [--head transducer|attention] [--phones FILE] [--beam 16] [--lm] [--ngrams FILE.arpa]
 
 an4        CMU's features: etc/ and the feat/ that an4_mfcc.tar.gz holds
@@ -12,6 +12,7 @@ asterisk   telephone prompts of one voice: en.tsv and the en/ that en.tar.gz hol
 kathleen   1,132 sentences of one voice: transcripts.tsv and the sounds that ogg.tar holds
 
 --phones   units are phones, by the pronunciations of FILE (CMUdict, without its stress), and answers are its words
+--trained  train nothing, score the runs that are in --out
 --beam     score the search for the best text too, with a beam of so many
 --lm       with a language model of characters beside, of the training texts alone; its weight and bonus are chosen by
            the CER of dev
@@ -224,27 +225,38 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
         if HEADS[asked.head]:
             tree["model"] = {**tree["model"], "head": HEADS[asked.head]}
         tree["data"] = {name: str(scratch / f"{name}.csv") for name in parts}
-        begun, worked = time.perf_counter(), time.process_time()
-        api.train(tree, out=run, seed=seed, overrides=list(asked.set))
-        spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - worked}
-        found: dict[str, Any] = {**scores_of(run, "test"), **spent}
+        spent: dict[str, Any] = {}
+        if not asked.trained:
+            begun, worked = time.perf_counter(), time.process_time()
+            api.train(tree, out=run, seed=seed, overrides=list(asked.set))
+            spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - worked}
+        one_run = Trained(run, tree["data"])
+        found: dict[str, Any] = {**one_run.scores("test"), **spent}
         if asked.beam > 1:
-            found[f"beam {asked.beam}"] = scores_of(run, "test", {"beam": asked.beam})
+            found[f"beam {asked.beam}"] = one_run.scores("test", {"beam": asked.beam})
         if asked.lm:
-            found["with a language model"] = fused(run, asked.beam, letters(language_model(run, scratch, seed)))
+            found["with a language model"] = fused(one_run, asked.beam, letters(language_model(run, scratch, seed)))
         if asked.ngrams:
-            found["with n-grams"] = fused(run, asked.beam, ngrams(asked.ngrams, pronounced=bool(asked.phones)))
+            found["with n-grams"] = fused(one_run, asked.beam, ngrams(asked.ngrams, pronounced=bool(asked.phones)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run, and where its data is now."""
+
+    run: Path
+    data: Mapping[str, str]
+
+    def scores(self, split: str, options: Mapping[str, Any] | None = None) -> dict[str, float]:
+        where = [f"data.{name}={file}" for name, file in self.data.items()]
+        return {s.name: s.value for s in api.evaluate(self.run, split=split, options=options, overrides=where).scores}
 
 
 def by_phones(tree: Mapping[str, Any], lexicon: Path) -> dict[str, Any]:
     """The same with phones as units; the best epoch has the fewest wrong phones."""
     task = {**tree["task"], "tokenizer": "spaces", "lexicon": str(lexicon), "stress": "drop"}
     return {**tree, "task": task, "training": {**tree["training"], "select": "per"}}
-
-
-def scores_of(run: Path, split: str, options: Mapping[str, Any] | None = None) -> dict[str, float]:
-    return {score.name: score.value for score in api.evaluate(run, split=split, options=options).scores}
 
 
 def language_model(run: Path, scratch: Path, seed: int) -> Path:
@@ -285,14 +297,14 @@ def ngrams(path: Path, *, pronounced: bool = False) -> Beside:
     return Beside(lambda weight, bonus: {"lm": Fusion(found, "word", weight, bonus), "lexicon": lexicon}, tried)
 
 
-def fused(run: Path, beam: int, beside: Beside) -> dict[str, Any]:
+def fused(run: Trained, beam: int, beside: Beside) -> dict[str, Any]:
     """The test scores with the weight and the bonus that are best on dev."""
     found = {}
     for weight, bonus in beside.tried:
-        found[weight, bonus] = scores_of(run, "dev", {"beam": beam, **beside.options(weight, bonus)})["cer"]
+        found[weight, bonus] = run.scores("dev", {"beam": beam, **beside.options(weight, bonus)})["cer"]
         print(json.dumps({"lm_weight": weight, "lm_bonus": bonus, "dev_cer": found[weight, bonus]}), flush=True)
     best = min(found, key=found.__getitem__)
-    scores = scores_of(run, "test", {"beam": beam, **beside.options(*best)})
+    scores = run.scores("test", {"beam": beam, **beside.options(*best)})
     return {"lm_weight": best[0], "lm_bonus": best[1], "dev_cer": found[best], **scores}
 
 
@@ -303,6 +315,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[1])
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the config")
     parser.add_argument("--out", type=Path, help="keep the runs here, in a folder for each seed")
+    parser.add_argument("--trained", action="store_true", help="train nothing: score the runs that --out has")
     parser.add_argument("--head", choices=list(HEADS), default="ctc", help="what says units; ctc: as the config has it")
     parser.add_argument("--phones", type=Path, metavar="FILE", help="units are phones, by the pronunciations of FILE")
     parser.add_argument("--beam", type=int, default=1, help="score the search with so many texts too")
@@ -311,6 +324,8 @@ def main() -> None:
     args = parser.parse_args()
     if (args.lm or args.ngrams) and args.beam < 2:
         parser.error("--lm and --ngrams have no effect with a beam of 1; add --beam 16.")
+    if args.trained and not args.out:
+        parser.error("--trained has no effect without the folder of the runs; add --out FOLDER.")
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
             run = (args.out or Path(folder)) / f"{args.what}-{seed}"
