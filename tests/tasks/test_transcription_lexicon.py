@@ -145,6 +145,8 @@ def test_a_beam_of_one_hears_units_and_epochs_are_compared_by_them(task: Transcr
     assert scores["per"] == 1 / 8
     assert set(scores) == {"per", "blank_share", "length_ratio", "unit_nats"}
     assert scores["length_ratio"] == 1.0
+    (worst,) = (table for table in quick.tables([said], [example]) if table.caption == "The worst recordings")
+    assert worst.rows[0][:3] == ("W AH N T UW W AH N", "W AH N T AH W AH N", 1)
     example, said = answered(task, [*SAID[:3], "-", "T", "AH", "W", "AH", "N"])
     scores = {one.name: one.value for one in task.score([said], [example], "dev")}
     assert scores["wer"] == 0.0  # "to" has this way too

@@ -46,7 +46,8 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         "--lexicon",
         metavar="FILE",
         type=Path,
-        help="the only words that speech may say: the first of each line of a text file; with --beam",
+        help="the only words that speech may say: the first of each line of a text file, and behind it its "
+        "pronunciation where units are phones; with --beam",
     )
 
 

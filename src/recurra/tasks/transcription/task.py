@@ -456,13 +456,19 @@ class Transcription:
 
     def tables(self, outputs: Sequence[Said], examples: Sequence[Utterance]) -> tuple[Table, ...]:
         """Confusions of words and of letters, and the worst recordings."""
-        return transcript_tables(outputs, examples)
+        return transcript_tables(outputs, self._as_answered(examples))
 
     def recordings(
         self, model: torch.nn.Module, outputs: Sequence[Said], examples: Sequence[Utterance], device: torch.device
     ) -> tuple[RecordingFigure, ...]:
         """The worst ones, with spectrogram, units and sound."""
-        return tuple(worst_recordings(self, model, outputs, examples, device))
+        return tuple(worst_recordings(self, model, outputs, self._as_answered(examples), device))
+
+    def _as_answered(self, examples: Sequence[Utterance]) -> Sequence[Utterance]:
+        """With units as texts, where these are the answers and no words."""
+        if self.lexicon is None or self.decoding.beam > 1:
+            return examples
+        return [replace(e, text=self.units.text(e.units)) for e in examples]
 
     def streamed(self, model: torch.nn.Module, examples: Sequence[Utterance]) -> tuple[Table, ...]:
         """How late words are shown, and how long a second of sound takes."""
