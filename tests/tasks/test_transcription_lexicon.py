@@ -72,6 +72,17 @@ def test_units_are_those_of_the_first_way_of_each_word(task: Transcription, word
     assert task.units.text(task.example(record(0, "to-do one-and")).units) == "T UW D UW W AH N AE N D"
 
 
+def test_other_pronunciations_are_other_data(task: Transcription, words: Path, tmp_path: Path) -> None:
+    """A run that is resumed must find the same units."""
+    (tmp_path / "other.dict").write_text(WORDS.replace("One W AH1 N", "One AH1 N"))
+    other = plan(tmp_path / "other.dict").fit(records(), "s.csv")
+    assert other.units.units == task.units.units
+    one, same, two = (
+        some.example(record(0, "to one")).digest() for some in (task, plan(words).fit(records(), "s.csv"), other)
+    )
+    assert one == same != two
+
+
 def test_words_without_a_pronunciation_are_named_and_left_out_of_training_alone(task: Transcription) -> None:
     examples = [task.example(one) for one in records()]
     assert [e.strange for e in examples] == [(), (), (), ("strange",)]

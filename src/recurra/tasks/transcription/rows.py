@@ -49,6 +49,7 @@ class Utterance:
     """A recording as the model reads it. text: what is said, None where nobody knows; units: the same as numbers
 
     strange: units of the text that no training text has, or words that the lexicon has not
+    pronounced: units are those of a lexicon, which may say the same text otherwise another time
     needed: steps that saying the units takes
     speaker: who speaks, "" where nobody knows
     """
@@ -61,6 +62,7 @@ class Utterance:
     strange: tuple[str, ...]
     needed: int = 0
     speaker: str = ""
+    pronounced: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -75,7 +77,8 @@ class Utterance:
         return self.recording.digest.hex()
 
     def digest(self) -> bytes:
-        return digest_of(self.recording.digest, self.text)
+        said = (self.text, self.units) if self.pronounced else (self.text,)
+        return digest_of(self.recording.digest, *said)
 
     @property
     def is_blank(self) -> bool:

@@ -209,7 +209,10 @@ class Transcription:
         units, strange = self.units.numbers(text)
         strange = (*unsaid, *strange)
         needed = self.method.needed(units)
-        return Utterance(row.recording, self.reader, self.spectrum, row.text, units, strange, needed, row.speaker)
+        by_words = self.lexicon is not None
+        return Utterance(
+            row.recording, self.reader, self.spectrum, row.text, units, strange, needed, row.speaker, by_words
+        )
 
     def sampler(self, examples: Sequence[Utterance], *, batch_tokens: int, batch_rows: int, seed: int) -> DrawnSampler:
         """Those of like lengths together, with what each epoch does to them."""
