@@ -17,6 +17,10 @@ from recurra.engine.weights import Weights
 Zoneout: TypeAlias = Tensor | float | None
 
 
+# Of which a list of Python is made sooner than a tensor.
+FEW_ROWS = 8
+
+
 def sequence_mask(lengths: Tensor, T: int) -> Tensor:
     """(T, N) bool, True where a step is real, from lengths (N,)."""
     return torch.arange(T, device=lengths.device).unsqueeze(1) < lengths
@@ -27,8 +31,11 @@ def nothing_padded(lengths: Tensor, T: int) -> bool:
 
     Of rows that are one vector it is always so, and masks of numbers cost as much as a third of their products.
     """
-    plain = type(lengths) is Tensor and lengths.is_cpu and not recording() and not transformed((lengths,))
-    return plain and bool((lengths == T).all())
+    if type(lengths) is not Tensor or not lengths.is_cpu or recording() or transformed((lengths,)):
+        return False
+    if lengths.numel() <= FEW_ROWS:
+        return lengths.tolist() == [T] * len(lengths)
+    return bool((lengths == T).all())
 
 
 def without_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
