@@ -185,9 +185,12 @@ def test_a_task_comes_back_from_json_with_its_words(task: Transcription, words: 
     again = task.plan.restore(data, "run")
     assert again.to_json() == task.to_json()
     assert answered(again, SAID)[1].text == "one to one"
-    for bad in ({"lines": 3}, {"lines": "one 0.0"}, {"lines": "one x W"}, {"lines": "one 0.5 W"}, None, {}):
+    bad: list[Any] = [{"lines": 3}, {"lines": "one 0.0"}, {"lines": "one x W"}, {"lines": "one 0.5 W"}]
+    for part in (*bad, {"counts": "one"}, {"counts": "one 0"}, {"counts": "one -1"}, {"texts": -1}, {"texts": "1"}):
         with pytest.raises(RunError, match="run: expected scales and units of speech"):
-            task.plan.restore({**data, "lexicon": bad}, "run")
+            task.plan.restore({**data, "lexicon": {**data["lexicon"], **part}}, "run")
+    with pytest.raises(RunError, match="run: expected scales and units of speech"):
+        task.plan.restore({**data, "lexicon": None}, "run")
 
 
 def test_probabilities_of_ways_count(tmp_path: Path) -> None:
@@ -196,6 +199,24 @@ def test_probabilities_of_ways_count(tmp_path: Path) -> None:
     assert answered(task, ["T", "UW"])[1].text == "two"
     assert task.lexicon is not None
     assert task.lexicon.ways(task.units)["to"] == [((1, 2), math.log(0.01))]
+
+
+def test_without_a_language_model_words_count_as_often_as_training_texts_have_them(words: Path) -> None:
+    texts = ("won", "won won", "one to-and", "strange to")
+    task = plan(words).fit([record(n, text) for n, text in enumerate(texts)], "s.csv")
+    assert answered(task, SAID[:3])[1].text == "won"
+    assert task.lexicon is not None
+    usual = task.lexicon.usual
+    # Of 7 words and 4 ends, of 4 and 1 kinds: 11 tokens, and 5 of 16 parts are left to those that were not seen.
+    assert usual.alone("won") == pytest.approx(math.log(3 / 16))
+    assert usual.alone("and") == pytest.approx(math.log(1 / 16))
+    assert usual.end([None]) == [pytest.approx(math.log(4 / 16))]
+    assert usual.alone("to-do") == pytest.approx(math.log(5 / 16))
+    assert not usual.knows("to-do")
+    spoken = task.decoding.spoken
+    assert spoken is not None
+    # Known are "one", "won", "to" and "and": "to-do" is alone with what is left.
+    assert spoken().closed([(spoken().start(), "to-do", 0.0)])[0][0] == pytest.approx(0.7 * math.log(5 / 16))
 
 
 def test_what_has_no_effect_or_cannot_be_is_refused(task: Transcription, words: Path, tmp_path: Path) -> None:

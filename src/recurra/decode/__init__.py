@@ -6,7 +6,9 @@ sampling    `sample`: temperature, top-k, top-p, and a draw that is a function o
 beam        `beam_search`: n-best, batched over rows and beams, with an early stop that changes nothing
 ctc         what is said in CTC's logits, frame by frame; prefix_beam  the most probable texts, with language models
 transducer  units of a transducer, greedy and by a beam
-fusion      language models in a search; ngrams  one of an ARPA file; texts  hot words, a lexicon
+            word_beam  the most probable words by their pronunciations, a tree of which is in pronunciations
+fusion      language models in a search; ngrams  one of an ARPA file; unigrams  of words by their numbers; texts  hot
+            words, a lexicon
 reading     texts that a network reads once, those that wait together
 loop        `stream`: one token after the other, as they come; the loop of `greedy` and `sample`
 penalties   LENGTH_PENALTIES: `none`, `mean`, `wu`

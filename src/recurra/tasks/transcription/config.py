@@ -274,6 +274,8 @@ class TranscriptionConfig:
         units = Units.fit(build(self.tokenizer, TOKENIZERS).train(texts), texts)
         if not units.units:
             raise DataError(f"{source}: nothing is said in any recording; expected texts in column '{self.text}'.")
+        if lexicon is not None:
+            lexicon = lexicon.counted([row.text for row in rows])
         task = Transcription(self, self._reader_of(rows), units, lexicon=lexicon)
         return task, task.examples(means.encoding(rows), means)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.lexicons import Lexicon
+from recurra.decode.ngrams import LONGEST_COUNT
 from recurra.decode.pronunciations import Way
+from recurra.decode.unigrams import Unigrams
 from recurra.tasks.columns import values
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
@@ -27,10 +31,17 @@ class SpokenLexicon:
     """Words, cleaned as texts are, each with its ways to be said; the first is what training takes.
 
     words: {word: ways}      strange: lines whose word is none, or several, as the run reads texts
+    counts: of words in the texts of training, of which there are `texts`
     """
 
-    def __init__(self, words: Mapping[str, Sequence[Spoken]], strange: int = 0) -> None:
-        self._words, self.strange = words, strange
+    def __init__(
+        self,
+        words: Mapping[str, Sequence[Spoken]],
+        strange: int = 0,
+        counts: Mapping[str, int] = MappingProxyType({}),
+        texts: int = 0,
+    ) -> None:
+        self._words, self.strange, self._counts, self._texts = words, strange, counts, texts
 
     @classmethod
     def of(cls, lexicon: Lexicon, case: Case, punctuation: Punctuation, stress: Stress) -> SpokenLexicon:
@@ -57,20 +68,35 @@ class SpokenLexicon:
     def __contains__(self, word: object) -> bool:
         return word in self._words
 
+    def counted(self, texts: Sequence[str]) -> SpokenLexicon:
+        """The same with the numbers of words in the texts of training."""
+        counts = Counter(word for text in texts for word in self._known(text)[0])
+        return SpokenLexicon(self._words, self.strange, counts, len(texts))
+
+    @property
+    def usual(self) -> Unigrams:
+        """How likely words are where no language model says it: by the texts of training."""
+        return Unigrams(self._counts, self._texts)
+
     def said(self, text: str) -> tuple[str, tuple[str, ...]]:
         """The units of a text between spaces, each word in its first way; and the words that have none, each once.
 
         A compound that is no word is said as its parts are.
         """
-        units: list[str] = []
+        known, strange = self._known(text)
+        return " ".join(unit for word in known for unit in self._words[word][0][0]), strange
+
+    def _known(self, text: str) -> tuple[list[str], tuple[str, ...]]:
+        """The words of a text that have a pronunciation, and those that have none, each once."""
+        known: list[str] = []
         strange: dict[str, None] = {}
         for word in text.split():
             parts = [word] if word in self._words else word.split("-")
             if all(part in self._words for part in parts):
-                units += [unit for part in parts for unit in self._words[part][0][0]]
+                known += parts
             else:
                 strange[word] = None
-        return " ".join(units), tuple(strange)
+        return known, tuple(strange)
 
     def ways(self, units: Units) -> Mapping[str, Sequence[Way]]:
         """The words that can be said with these units, each with its ways, as numbers."""
@@ -84,21 +110,25 @@ class SpokenLexicon:
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON: a line for each way, as in lexiconp.txt."""
         lines = [f"{word} {nats!r} {' '.join(way)}" for word, ways in self._words.items() for way, nats in ways]
-        return {"lines": "\n".join(lines)}
+        counts = [f"{word} {number}" for word, number in self._counts.items()]
+        return {"lines": "\n".join(lines), "counts": "\n".join(counts), "texts": self._texts}
 
     @classmethod
     def from_json(cls, data: Any) -> SpokenLexicon:
         """The inverse of `to_json`. Raises RunError, KeyError, TypeError or ValueError for anything else."""
         words: dict[str, list[Spoken]] = {}
-        lines = data["lines"]
-        if not isinstance(lines, str):
-            raise RunError("lexicon: expected lines of words.")
+        lines, counts, texts = data["lines"], data.get("counts", ""), data.get("texts", 0)
+        if not isinstance(lines, str) or not isinstance(counts, str) or type(texts) is not int or texts < 0:
+            raise RunError("lexicon: expected lines of words, and their numbers in so many texts.")
         for line in lines.split("\n"):
             word, nats, *units = line.split(" ")
             if not word or not units or not float(nats) <= 0:
                 raise RunError(f"lexicon: expected a word, nats and units, got {line[:60]!r}.")
             words.setdefault(word, []).append((tuple(units), float(nats)))
-        return cls(words)
+        numbers = dict(line.split(" ") for line in counts.split("\n") if line)
+        if not all(number.isdecimal() and len(number) < LONGEST_COUNT and int(number) for number in numbers.values()):
+            raise RunError("lexicon: expected numbers of words.")
+        return cls(words, counts={word: int(number) for word, number in numbers.items()}, texts=texts)
 
 
 def unstressed(units: Iterable[str]) -> tuple[str, ...]:

@@ -81,8 +81,8 @@ def _of_lexicon(task: Transcription, lexicon: SpokenLexicon) -> Iterator[str]:
     known = len(lexicon.ways(task.units))
     yield (
         f"task.lexicon: {known:,} words can be said with these units, of {len(lexicon):,}; answers are searched for "
-        f"among them, with a beam of {task.beam} unless another is asked for. Without a language model (lm) all are as "
-        "likely as one another."
+        f"among them, with a beam of {task.beam} unless another is asked for. Without a language model (lm) words "
+        "count by how often the texts of training have them."
     )
     if lexicon.strange:
         yield (

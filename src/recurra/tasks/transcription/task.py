@@ -116,6 +116,8 @@ def _judges_characters(scores: object) -> bool:
 
 # A wider beam is slower in proportion. With a lexicon of pronunciations words are searched for unless a beam is said.
 WIDEST_BEAM, WORD_BEAM = 1000, 64
+# What the numbers of words in the texts of training weigh, where no language model stands beside.
+USUAL_WEIGHT = 0.7
 NO_FRAMES = "no frames"
 SILENT = "silence"
 NOBODY = "no speaker of training, so scaled by itself"
@@ -167,11 +169,14 @@ class Transcription:
     def _spoken(
         self, lexicon: SpokenLexicon, lm: Fusion | None, hot: Mapping[str, float] | None
     ) -> Callable[[], SpokenWords]:
-        """The words of a lexicon with what they are worth, made when they are first needed."""
+        """The words of a lexicon with what they are worth, made when they are first needed.
+
+        lm: None: words by how often the texts of training have them
+        """
         units = self.units
-        return cache(
-            lambda: SpokenWords(Pronunciations(lexicon.ways(units), len(units)), () if lm is None else (lm,), hot)
-        )
+        assert self.lexicon is not None
+        beside = lm or Fusion(self.lexicon.usual, "word", USUAL_WEIGHT)
+        return cache(lambda: SpokenWords(Pronunciations(lexicon.ways(units), len(units)), (beside,), hot))
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
