@@ -33,6 +33,7 @@ class Pronunciations:
             raise ConfigError(
                 "lexicon: has no pronunciation, so nothing could be said; expected words, or leave it out."
             )
+        self._words = frozenset(word for said in self._said.values() for word in said)
         self._spelt = {node: tuple(said.items()) for node, said in self._said.items()}
 
     def _add(self, word: str, units: Sequence[int], nats: float) -> None:
@@ -64,7 +65,7 @@ class Pronunciations:
     @property
     def words(self) -> frozenset[str]:
         """All of them."""
-        return frozenset(word for said in self._said.values() for word in said)
+        return self._words
 
     def said(self, node: int) -> tuple[tuple[str, float], ...]:
         """The words that are said whole at a node, those that sound alike, with the nats of this way to say them."""
@@ -77,10 +78,10 @@ class Pronunciations:
         """
         each = {word: worth(word) for word in self.words}
         best = [NEVER] * len(self._above)
+        for node, ways in self._spelt.items():
+            best[node] = max(each[word] + nats for word, nats in ways)
         for node in range(len(best) - 1, 0, -1):
-            for word, nats in self.said(node):
-                best[node] = max(best[node], each[word] + nats)
-            above = self._above[node]
-            best[above] = max(best[above], best[node])
+            if best[node] > best[self._above[node]]:
+                best[self._above[node]] = best[node]
         best[0] = 0.0
         return best
