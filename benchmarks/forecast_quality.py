@@ -65,6 +65,7 @@ PUBLISHED = {
     "task.loss": "mse",
     "model.segment_size": 512,
     "model.category_size": 256,
+    "model.categories_in": "head",
     "model.encoder.hidden_size": 512,
     "training.batch_rows": 256 * 7,
     "training.batch_tokens": 1_000_000,

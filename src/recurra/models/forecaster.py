@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,10 @@ class Forecaster(nn.Module):
         segment: Annotated[int, Opt("steps that are read together as one; 1: each by itself", ge=1, le=4096)] = 1,
         segment_size: Annotated[int, Opt("numbers that a segment becomes", ge=1, le=o.WIDEST)] = 128,
         category_size: Annotated[int, Opt("numbers that a static category becomes", ge=1, le=o.WIDEST)] = 8,
+        categories_in: Annotated[
+            Literal["both", "head"],
+            Opt("what reads the static categories: encoder and head, or the head alone, as SegRNN does"),
+        ] = "both",
     ) -> None:
         super().__init__()
         self.segment, self.targets = segment, sizes["targets"]
@@ -58,20 +62,28 @@ class Forecaster(nn.Module):
             width = segment_size
         problems = Problems()
         found: tuple[int, ...] = STAND_INS
+        self.encoder_categories = categories_in == "both"
+        read = beside if self.encoder_categories else 0
         with problems.collected():
-            self.encoder = build(encoder, ENCODERS, width + beside)
+            self.encoder = build(encoder, ENCODERS, width + read)
             found = (self.encoder.output_size,)
         problems.of_every(found, lambda size: self._make_head(head, size, sizes["future"] + beside, sizes))
+        if categories_in == "head" and not counts:
+            problems.found.append(
+                "categories_in: there are no static categories; leave it out, or set task.categories."
+            )
         if not problems.found and self.head.recursive:
             problems.found += self._cannot_recur()
         problems.raise_all()
-        self.encoder_size = width + beside
+        self.encoder_size = width + read
 
     def _cannot_recur(self) -> list[str]:
         if not self.encoder.causal:
             return [
                 f"encoder: head recursive reads one step after another. {why}" for why in self.encoder.cannot_stream()
             ]
+        if not self.encoder_categories:
+            return ["categories_in: head recursive says each step by the encoder, which reads them; expected both."]
         if self.segment > 1:
             return ["segment: has no effect with head recursive, which reads one step after another; leave it out."]
         return []
@@ -88,7 +100,7 @@ class Forecaster(nn.Module):
         if self.segment > 1:
             features, lengths = self._segments(features, lengths)
         known = self._categories(batch.inputs["categories"])
-        x = _beside([features, known.expand(len(features), -1, -1)], 2)
+        x = _beside([features, known.expand(len(features), -1, -1)], 2) if self.encoder_categories else features
         x = torch.where(sequence_mask(lengths, len(x)).unsqueeze(2), x, 0.0)
         encoded = self.encoder(x, lengths, {})
         ahead = _beside([future, known.expand(len(future), -1, -1)], 2)

@@ -271,13 +271,15 @@ class ForecastingConfig:
         """`model_sizes` of the smallest data there is."""
         D = len(self.columns.target)
         numbers = KINDS[self.loss](self.levels).size
+        words = sum(name in self.columns.categories for name in self.columns.static)
         return {
             "features": D,
             "future": 0,
             "horizon": self.horizon,
             "targets": D,
             "numbers": numbers,
-            "categories": 0,
+            "categories": words,
+            **{f"category_{k}": 1 for k in range(words)},
             "fed": self.fed,
         }
 
