@@ -129,6 +129,9 @@ def test_looking_ahead_in_a_word_takes_the_best_word_below_and_is_taken_back(ngr
     best = max(2 * -0.9 * math.log(10) + 0.75 + math.log(0.25), 2 * -1.3 * math.log(10) + 0.5)
     assert words.ahead[node] == pytest.approx(best)
     assert words.ahead[0] == 0.0
+    later = SpokenWords(tree(), [Fusion(ngrams, "word", 2.0, 0.5)]).with_hot({"to": 0.25})
+    assert later.ahead == pytest.approx(words.ahead)
+    assert later.closed([((0.0, ((),)), "to", 0.0)]) == words.closed([((0.0, ((),)), "to", 0.0)])
 
 
 def test_looking_ahead_changes_no_text_of_a_wide_beam(logits, ngrams, monkeypatch):

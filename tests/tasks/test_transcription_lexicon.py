@@ -201,12 +201,27 @@ def test_probabilities_of_ways_count(tmp_path: Path) -> None:
     assert task.lexicon.ways(task.units)["to"] == [((1, 2), math.log(0.01))]
 
 
+def test_requests_share_the_tree_and_what_words_are_worth(task: Transcription, tmp_path: Path) -> None:
+    """Making them takes seconds of a large dictionary."""
+    (tmp_path / "words.arpa").write_text(ARPA)
+    lm = Fusion(NGrams.read(tmp_path / "words.arpa"), "word")
+    for given in ({}, {"lm": lm}):
+        one, two = (task.with_options({"beam": beam, **given}).decoding.spoken for beam in (3, 4))
+        hot = task.with_options({"hot_words": {"one": 2.0}, **given}).decoding.spoken
+        assert one is not None
+        assert two is not None
+        assert hot is not None
+        assert one() is two()
+        assert hot().tree is one().tree
+    assert task.for_validation.beam == task.with_options({"lm": lm}).for_validation.beam == 1
+
+
 def test_without_a_language_model_words_count_as_often_as_training_texts_have_them(words: Path) -> None:
     texts = ("won", "won won", "one to-and", "strange to")
     task = plan(words).fit([record(n, text) for n, text in enumerate(texts)], "s.csv")
     assert answered(task, SAID[:3])[1].text == "won"
     assert task.lexicon is not None
-    usual = task.lexicon.usual
+    usual: Any = task.lexicon.usual.scores
     # Of 7 words and 4 ends, of 4 and 1 kinds: 11 tokens, and 5 of 16 parts are left to those that were not seen.
     assert usual.alone("won") == pytest.approx(math.log(3 / 16))
     assert usual.alone("and") == pytest.approx(math.log(1 / 16))

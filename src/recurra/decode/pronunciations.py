@@ -71,6 +71,17 @@ class Pronunciations:
         """The words that are said whole at a node, those that sound alike, with the nats of this way to say them."""
         return self._spelt.get(node, ())
 
+    def raised(self, best: Sequence[float], worth: Mapping[str, float]) -> list[float]:
+        """The same as `best_below` with some words that are worth more; one that is worth less counts as before."""
+        found = list(best)
+        for end, ways in self._spelt.items():
+            for word, nats in ways:
+                node = end if word in worth else 0
+                while node:
+                    found[node] = max(found[node], worth[word] + nats)
+                    node = self._above[node]
+        return found
+
     def best_below(self, worth: Callable[[str], float]) -> list[float]:
         """The most that a word which begins so is worth, of each node: its nats and those of the way to say it.
 

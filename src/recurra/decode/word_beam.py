@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,17 +65,23 @@ class SpokenWords:
     def __init__(
         self, pronunciations: Pronunciations, fusions: Sequence[Fusion] = (), hot: Mapping[str, float] | None = None
     ) -> None:
-        hot = dict(hot or {})
         if any(fusion.by == "unit" for fusion in fusions):
             raise ConfigError("lm: judges units, and a lexicon with pronunciations says words; take one of words.")
-        if not all(map(math.isfinite, hot.values())):
-            raise ConfigError("hot words: expected numbers of nats.")
-        self.tree, self._fusions, self._hot = pronunciations, fusions, hot
+        self.tree, self._fusions, self._hot = pronunciations, fusions, _finite(hot or {})
         words = pronunciations.words
         self._strange = [_strange(fusion, words) for fusion in fusions]
         self._shared = [math.log(max(len(strange), 1)) for strange in self._strange]
-        knows = all(isinstance(fusion.scores, KnowsUnigrams) for fusion in fusions)
-        self.ahead = pronunciations.best_below(self._alone) if knows else [0.0] * len(pronunciations)
+        self._looks = all(isinstance(fusion.scores, KnowsUnigrams) for fusion in fusions)
+        self.ahead = pronunciations.best_below(self._alone) if self._looks else [0.0] * len(pronunciations)
+
+    def with_hot(self, hot: Mapping[str, float]) -> SpokenWords:
+        """The same with other hot words, which have had none: what all words are worth is not asked anew."""
+        found = copy(self)
+        found._hot = _finite(hot)
+        found.ahead = (
+            self.tree.raised(self.ahead, {word: found._alone(word) for word in hot}) if self._looks else self.ahead
+        )
+        return found
 
     def start(self) -> Closed:
         """Nothing said yet."""
@@ -113,6 +120,12 @@ class SpokenWords:
             assert isinstance(scores, KnowsUnigrams)
             total += self._nats(k, word, scores.alone(word))
         return total
+
+
+def _finite(hot: Mapping[str, float]) -> dict[str, float]:
+    if not all(map(math.isfinite, hot.values())):
+        raise ConfigError("hot words: expected numbers of nats.")
+    return dict(hot)
 
 
 def _strange(fusion: Fusion, words: frozenset[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -13,13 +14,17 @@ from typing import Any, Literal, get_args
 
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.lexicons import Lexicon
+from recurra.decode.fusion import Fusion
 from recurra.decode.ngrams import LONGEST_COUNT
-from recurra.decode.pronunciations import Way
+from recurra.decode.pronunciations import Pronunciations, Way
 from recurra.decode.unigrams import Unigrams
+from recurra.decode.word_beam import SpokenWords
 from recurra.tasks.columns import values
 from recurra.tasks.sizing import Choice, Options, Seen
 from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
 
+# What the numbers of words in the texts of training weigh, where no language model stands beside; trees that are kept.
+USUAL_WEIGHT, KEPT = 0.7, 2
 Stress = Literal["keep", "drop"]
 # Behind a vowel of CMUdict: 1 primary stress, 2 secondary, 0 none.
 _STRESS = re.compile(r"(?<=\D)[012]$")
@@ -42,6 +47,7 @@ class SpokenLexicon:
         texts: int = 0,
     ) -> None:
         self._words, self.strange, self._counts, self._texts = words, strange, counts, texts
+        self._kept: list[tuple[tuple[str, ...], Fusion, SpokenWords]] = []
 
     @classmethod
     def of(cls, lexicon: Lexicon, case: Case, punctuation: Punctuation, stress: Stress) -> SpokenLexicon:
@@ -73,10 +79,24 @@ class SpokenLexicon:
         counts = Counter(word for text in texts for word in self._known(text)[0])
         return SpokenLexicon(self._words, self.strange, counts, len(texts))
 
-    @property
-    def usual(self) -> Unigrams:
+    @cached_property
+    def usual(self) -> Fusion:
         """How likely words are where no language model says it: by the texts of training."""
-        return Unigrams(self._counts, self._texts)
+        return Fusion(Unigrams(self._counts, self._texts), "word", USUAL_WEIGHT)
+
+    def spoken(self, units: Units, lm: Fusion) -> SpokenWords:
+        """The words that can be said with these units, and what they are worth. Made once: it takes seconds."""
+        for known, judge, words in self._kept:
+            if judge is lm and known == units.units:
+                return words
+        found = SpokenWords(Pronunciations(self.ways(units), len(units)), (lm,))
+        self._kept = [*self._kept[1 - KEPT :], (units.units, lm, found)]
+        return found
+
+    def can_be_said(self, units: Units) -> bool:
+        """Whether some word can, with these units."""
+        place = units.places
+        return any(all(u in place for u in way) for ways in self._words.values() for way, _ in ways)
 
     def said(self, text: str) -> tuple[str, tuple[str, ...]]:
         """The units of a text between spaces, each word in its first way; and the words that have none, each once.

@@ -20,7 +20,6 @@ from recurra.data.sound import silence
 from recurra.decode.ctc import Emitted, greedy
 from recurra.decode.fusion import Fusion, NetworkScores
 from recurra.decode.ngrams import NGrams
-from recurra.decode.pronunciations import Pronunciations
 from recurra.decode.texts import Texts
 from recurra.decode.word_beam import SpokenWords
 from recurra.losses import fixed_sum
@@ -109,6 +108,10 @@ def _refuse_other_units(lm: object, units: Units) -> None:
         )
 
 
+def _with_hot(words: SpokenWords, hot: Mapping[str, float] | None) -> SpokenWords:
+    return words.with_hot(hot) if hot else words
+
+
 def _judges_characters(scores: object) -> bool:
     """Models of the user may judge units of any kind."""
     return isinstance(scores, NetworkScores) or (isinstance(scores, NGrams) and scores.of_characters)
@@ -116,8 +119,6 @@ def _judges_characters(scores: object) -> bool:
 
 # A wider beam is slower in proportion. With a lexicon of pronunciations words are searched for unless a beam is said.
 WIDEST_BEAM, WORD_BEAM = 1000, 64
-# What the numbers of words in the texts of training weigh, where no language model stands beside.
-USUAL_WEIGHT = 0.7
 NO_FRAMES = "no frames"
 SILENT = "silence"
 NOBODY = "no speaker of training, so scaled by itself"
@@ -173,10 +174,9 @@ class Transcription:
 
         lm: None: words by how often the texts of training have them
         """
-        units = self.units
         assert self.lexicon is not None
-        beside = lm or Fusion(self.lexicon.usual, "word", USUAL_WEIGHT)
-        return cache(lambda: SpokenWords(Pronunciations(lexicon.ways(units), len(units)), (beside,), hot))
+        units, beside = self.units, lm or self.lexicon.usual
+        return cache(lambda: _with_hot(lexicon.spoken(units, beside), hot))
 
     @property
     def model_sizes(self) -> Mapping[str, int]:
@@ -360,7 +360,7 @@ class Transcription:
         if other is not None and not isinstance(other, SpokenLexicon):
             other = _as_spoken(other, self.plan)
         used = words if other is None else other
-        if not used.ways(self.units):
+        if not used.can_be_said(self.units):
             raise ConfigError("lexicon: none of its words can be said with the units of training; take another.")
         if lm is not None and lm.by == "unit":
             raise ConfigError("lm: judges units, and this run says words by their pronunciations; take one of words.")
@@ -373,7 +373,9 @@ class Transcription:
     @property
     def for_validation(self) -> Transcription:
         """With a lexicon of pronunciations the most probable units: a search for words takes far longer."""
-        return self if self.lexicon is None else self.with_options({"beam": 1})
+        if self.lexicon is None:
+            return self
+        return Transcription(self.plan, self.reader, self.units, Decoding(), lexicon=self.lexicon)
 
     # -- around them -----------------------------------------------------------------------------------------------
 
