@@ -232,7 +232,7 @@ def trained(one: Set, data: Path, seed: int, run: Path, asked: argparse.Namespac
             spent = {"seconds": time.perf_counter() - begun, "cpu_seconds": time.process_time() - worked}
         one_run = Trained(run, tree["data"])
         found: dict[str, Any] = {**one_run.scores("test"), **spent}
-        if asked.beam > 1:
+        if asked.beam not in (1, open_run(run).task.beam):  # type: ignore[attr-defined]
             found[f"beam {asked.beam}"] = one_run.scores("test", {"beam": asked.beam})
         if asked.lm:
             found["with a language model"] = fused(one_run, asked.beam, letters(language_model(run, scratch, seed)))
