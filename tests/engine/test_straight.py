@@ -182,7 +182,7 @@ def test_the_batch_may_come_first(taken):
         (LSTM(3, 5).double(), torch.randn(6, 4, 3, dtype=torch.float64)),
         (LSTM(3, 5), torch.randn(0, 4, 3)),
         (LSTM(3, 5), torch.randn(6, 3)),  # no batch
-        (LSTM(3, 5, num_layers=2), torch.randn(6, 4, 3)),
+        (LSTM(3, 5, num_layers=2, dropout=0.5), torch.randn(6, 4, 3)),
         (LSTM(3, 5, bidirectional=True), torch.randn(6, 4, 3)),
         (LSTM(3, 5, zoneout=0.5), torch.randn(6, 4, 3)),
         (LSTM(3, 5, variational_dropout=0.5), torch.randn(6, 4, 3)),
@@ -210,6 +210,23 @@ def test_every_cell_goes_on_from_states_with_the_bits_of_the_long_way(cell, shap
     assert len(taken) == 2
     assert all(map(torch.equal, flat(short), flat(expected)))
     assert all(map(torch.equal, states, kept))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_several_layers_go_the_shortest_way_one_by_one_with_the_same_bits(cell, given, batch_first, taken):
+    torch.manual_seed(6)
+    layer, x = Recurrent(3, 5, num_layers=3, cell=cell, batch_first=batch_first), torch.randn(6, 4, 3)
+    x = x.transpose(0, 1) if batch_first else x
+    hx = tuple(torch.randn(3, 4, size) for size in layer.state_sizes())
+    hx = (hx if len(hx) > 1 else hx[0]) if given else None
+    with torch.no_grad():
+        short = layer(x, hx)
+    assert len(taken) == 3
+    with torch.enable_grad():
+        long = layer(x, hx, lengths=[6] * 4)  # with gradients, which this way has not
+    assert all(a.shape == b.shape and torch.equal(a, b) for a, b in zip(flat(short), flat(long), strict=True))
 
 
 def test_lengths_that_say_that_all_steps_are_real_take_the_shortest_way_and_no_others(taken):

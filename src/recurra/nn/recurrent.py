@@ -268,7 +268,7 @@ class Recurrent(nn.Module):
             # By its name, a module looks each of its attributes up in several places.
             own = self.__dict__
             made = own["_shortest"][0].again(own, input) if hx is None else None
-            made = made or self._straight(input, hx)
+            made = made or (self._straight(input, hx) if own["num_layers"] == 1 else self._straight_layers(input, hx))
             if made is not None:
                 return made
         name = type(self).__name__
@@ -299,12 +299,8 @@ class Recurrent(nn.Module):
 
     def _straight(self, input: Tensor | PackedSequence, hx: State | None) -> tuple[Tensor, State] | None:
         """One plain layer, the shortest way; None where there is more to do."""
-        if recording():
-            return None
         own = self.__dict__
-        if own["num_layers"] > 1 or own["bidirectional"] or own["variational_dropout"] or any(own["zoneout"]):
-            return None
-        if type(input) is not Tensor or own["backend"] not in ("auto", "cpu") or self.watch is not None:
+        if not isinstance(input, Tensor) or not self._is_plain(input):
             return None
         batch_first = own["batch_first"]
         if batch_first and input.dim() != 3:
@@ -326,6 +322,36 @@ class Recurrent(nn.Module):
             own["_shortest"][0].remember(own, own["_registered_names"])
         output, finals = made
         return output.transpose(0, 1) if batch_first else output, finals if len(finals) > 1 else finals[0]
+
+    def _is_plain(self, input: Tensor) -> bool:
+        """Whether layers of one direction do nothing that the shortest way does not know."""
+        own = self.__dict__
+        if recording() or own["bidirectional"] or own["variational_dropout"] or any(own["zoneout"]):
+            return False
+        return type(input) is Tensor and own["backend"] in ("auto", "cpu") and self.watch is None
+
+    def _straight_layers(
+        self, input: Tensor | PackedSequence, hx: State | None
+    ) -> tuple[Tensor, tuple[Tensor, ...] | Tensor] | None:
+        """Several plain layers without gradients, each the shortest way; None where there is more to do."""
+        if torch.is_grad_enabled() or (self.training and self.dropout) or self.precision != FLOAT32:
+            return None
+        if not isinstance(input, Tensor) or not self._is_plain(input) or input.dim() != 3:
+            return None
+        given = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        if any(state.dim() != 3 or len(state) != self.num_layers for state in given):
+            return None
+        x, finals = input.transpose(0, 1) if self.batch_first else input, []
+        for layer, shortest in enumerate(self._shortest):
+            packed = self._packed(layer, 0)
+            states = tuple(state[layer : layer + 1] for state in given)
+            made = shortest.run(self.cell, x, tuple(packed), tuple(packed.values()), self.precision, states)
+            if made is None:
+                return None
+            x, after = made
+            finals.append(after)
+        stacked = tuple([torch.cat(each) for each in zip(*finals, strict=True)])
+        return x.transpose(0, 1) if self.batch_first else x, stacked if len(stacked) > 1 else stacked[0]
 
     def last(self, state: State) -> Tensor:
         """The last layer's final h, its directions merged like the output: (N, output_size).
