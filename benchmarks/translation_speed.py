@@ -161,6 +161,8 @@ class Ours:
             return None
         values, said, state = found
         never = (said == PAD) | (said == BOS) | (said == EOS)
+        if not never.any():
+            return values[:, :k], said[:, :k], state
         order = never.to(torch.int8).argsort(dim=1, stable=True)[:, :k]
         return values.masked_fill(never, -math.inf).gather(1, order), said.gather(1, order), state
 

@@ -15,13 +15,18 @@ namespace recurra::RECURRA_ISA::transformer {
 
 inline long whole_vectors(long count) { return (count + VL - 1) / VL * VL; }
 
+// NaN is passed over: what is made with exp(x - largest) is NaN all the same.
 inline float largest(const float* x, long count) {
-    V most = splat(-__builtin_inff());
+    V most[4];
+    for (V& one : most) one = splat(-__builtin_inff());
     long i = 0;
-    for (; i + VL <= count; i += VL) most = maximum(load(x + i), most);
-    float found = lane_maximum(most);
+    for (; i + 4 * VL <= count; i += 4 * VL)
+#pragma GCC unroll 4
+        for (int k = 0; k < 4; ++k) most[k] = greater(load(x + i + k * VL), most[k]);
+    for (; i + VL <= count; i += VL) most[0] = greater(load(x + i), most[0]);
+    float found = lane_maximum(greater(greater(most[0], most[1]), greater(most[2], most[3])));
     for (; i < count; ++i)
-        if (x[i] > found || x[i] != x[i]) found = x[i];
+        if (x[i] > found) found = x[i];
     return found;
 }
 
@@ -143,9 +148,9 @@ constexpr long GROUP = 16 * VL;
 
 inline long groups_of(long count) { return (count + GROUP - 1) / GROUP; }
 
-// Of exp(x - most); 0 of nothing but minus infinity.
+// Of exp(x - most); of nothing but minus infinity 0, or NaN where that is among it.
 inline float sum_of_exp(const float* x, float most, long count) {
-    if (most == -__builtin_inff()) return 0.0f;
+    if (most == -__builtin_inff()) return std::any_of(x, x + count, [](float one) { return one != one; }) ? __builtin_nanf("") : 0.0f;
     V sums[2]{};
     long i = 0;
     for (; i + 2 * VL <= count; i += 2 * VL) {

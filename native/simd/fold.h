@@ -53,9 +53,19 @@ inline bool any(M where) {
 #endif
 }
 
-// The greatest of all lanes; NaN where one is.
+// Lane by lane the larger one; where a is NaN, b.
+inline V greater(V a, V b) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<V>(_mm512_max_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<V>(_mm256_max_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b)));
+#else
+    return select(a > b, a, b);
+#endif
+}
+
+// The greatest of all lanes, none of which is NaN.
 inline float lane_maximum(V v) {
-    if (any(v != v)) return __builtin_nanf("");
 #if defined(__AVX2__)
 #if defined(__AVX512F__)
     const __m512 all = reinterpret_cast<__m512>(v);

@@ -236,13 +236,17 @@ def test_the_best_are_those_of_all_with_the_same_bits(vocabulary: int, k: int) -
     assert state.position == 1
 
 
-def test_nan_is_told_and_refused() -> None:
+@pytest.mark.parametrize("others", [None, -torch.inf])
+def test_nan_is_told_and_refused(others: float | None) -> None:
     model = made()
     with torch.no_grad():
+        if others is not None:
+            decoder_of(model).output.bias[:] = others
         decoder_of(model).output.bias[7] = torch.nan
         found = model.best(torch.tensor([2] * 4), begun(model), 2)
         assert found is not None
         assert found[0].isnan().all()
+        assert model.step(torch.tensor([2] * 4), begun(model))[0].isnan().all()
         with pytest.raises(RunError, match="row 0, step 1: the model's log-probabilities hold NaN"):
             beam_search(model, begun(model), num_rows=4, start=2, end=3, max_length=5)
 

@@ -108,6 +108,8 @@ class Speaker:
             return None
         values, chosen, state = found
         never = (chosen == PAD) | (chosen == BOS)
+        if not never.any():  # nearly always
+            return values[:, :k], chosen[:, :k], state
         order = never.to(torch.int8).argsort(dim=1, stable=True)[:, :k]
         return values.masked_fill(never, -math.inf).gather(1, order), chosen.gather(1, order), state
 
