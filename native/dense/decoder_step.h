@@ -217,10 +217,20 @@ struct Greatest {
 // multiplied with weights that are read once.
 constexpr long TOLD_BYTES = 512 * 1024;
 
+constexpr long TOLD_GROUPS = TOLD_BYTES / 4 / GROUP;
+
 // Logits of so many rows that are held at once, of each: whole groups.
 inline long told_at_once(long rows, long vocabulary) {
-    const long groups = std::max(1L, TOLD_BYTES / 4 / GROUP / std::max(1L, rows));
-    return std::min(groups, groups_of(vocabulary)) * GROUP;
+    return std::min(std::max(1L, TOLD_GROUPS / std::max(1L, rows)), groups_of(vocabulary)) * GROUP;
+}
+
+inline long told_row(long rows, long vocabulary) { return row_stride(padded(told_at_once(rows, vocabulary))); }
+
+// Floats for the logits that these rows hold, and for those of any fewer rows, which may hold more than they: 102 rows hold five groups
+// each where 103 hold four.
+inline long told_room(long rows, long vocabulary) {
+    const long groups = std::min(std::max(TOLD_GROUPS, rows), rows * groups_of(vocabulary));
+    return groups * GROUP + rows * (row_stride(padded(GROUP)) - GROUP);
 }
 
 // Some rows of a step, by one thread.
@@ -229,7 +239,7 @@ public:
     StepRows(const DecoderJob& job, long first, long rows, char* scratch)
         : job_(job), first_(first), rows_(rows), size_(job.d / job.heads), bump_(scratch), x_(room(job.d)), y_(room(job.d)),
           said_(room(job.d)), wide_(room(widest(job))), edge_(bump_.floats(rows * PANEL)),
-          scores_(bump_.floats(most_keys(job) + VL)), told_(bump_.floats(job.best ? rows * told_row() : 0)), groups_(groups_of(job.vocabulary) + VL),
+          scores_(bump_.floats(most_keys(job) + VL)), told_(bump_.floats(job.best ? told_room(rows, job.vocabulary) : 0)), groups_(groups_of(job.vocabulary) + VL),
           maxima_(bump_.floats((job.best ? rows : 1) * groups_)), sums_(bump_.floats((job.best ? rows : 1) * groups_)), at_(reinterpret_cast<long*>(bump_.floats(2 * rows * (job.step + 1)))) {}
 
     static long bytes(const DecoderJob& job, long rows) { return StepRows(job, 0, rows, nullptr).bump_.used(); }
@@ -338,15 +348,13 @@ private:
         add_part(layer, layer.norms[2], x_, y_, rows_, job_.d);
     }
 
-    long told_row() const { return row_stride(padded(told_at_once(rows_, job_.vocabulary))); }
-
     void tell(Rows x) const {
         if (!job_.best) return logits(x, job_.log_probs + first_ * job_.vocabulary);
-        const long V_ = job_.vocabulary, most = told_at_once(rows_, V_), best = job_.best;
+        const long V_ = job_.vocabulary, most = told_at_once(rows_, V_), row = told_row(rows_, V_), best = job_.best;
         for (long from = 0; from < V_; from += most) {
             const long count = std::min(most, V_ - from), first = from / PANEL;
-            multiply_panels(job_.output, x.at, x.stride, rows_, told_ - from, told_row(), first, first + panels_of(count));
-            for (long n = 0; n < rows_; ++n) note(n, told_ + n * told_row(), from, count);
+            multiply_panels(job_.output, x.at, x.stride, rows_, told_ - from, row, first, first + panels_of(count));
+            for (long n = 0; n < rows_; ++n) note(n, told_ + n * row, from, count);
         }
         for (long n = 0; n < rows_; ++n) {
             const float less = log_sum(maxima_ + n * groups_, sums_ + n * groups_, groups_of(V_));

@@ -72,6 +72,21 @@ public:
         return said;
     }
 
+    // Whether steps of up to 300 rows need no less room for each row more: a thread has room for the most rows, and may take fewer.
+    bool room_grows(const TransformerEngine& engine) const {
+        const std::vector<std::int64_t> source(300);
+        DecoderJob job{};
+        job.layers = made_.data(), job.num_layers = layers_, job.d = d_, job.heads = heads_, job.vocabulary = 5000, job.threads = 1;
+        job.source = source.data(), job.places = places_.data(), job.best = 1;
+        long before = 0;
+        for (job.rows = 1; job.rows <= 300; ++job.rows) {
+            const long bytes = engine.step_bytes(job);
+            if (bytes < before) return false;
+            before = bytes;
+        }
+        return true;
+    }
+
     // Rows through an encoder of the same layers.
     Floats encode(const TransformerEngine& engine, int threads) const {
         Floats x = x_;
@@ -179,6 +194,8 @@ inline int check_transformer(const std::vector<const TransformerEngine*>& engine
         }
     };
     check("a decoder's step", [&](const TransformerEngine& engine, int threads) { return problem.step(engine, threads); });
+    for (const TransformerEngine* engine : engines)
+        expect(problem.room_grows(*engine), engine->isa, "the room of a decoder's step", "is less for more rows");
     check("an encoder", [&](const TransformerEngine& engine, int threads) { return problem.encode(engine, threads); });
     check("an encoder's step", [&](const TransformerEngine& engine, int threads) { return problem.encoder_step(engine, threads); });
     return failures;

@@ -393,6 +393,26 @@ def test_many_rows_are_told_in_pieces_with_the_bits_of_one(rows: int, vocabulary
     assert torch.equal(said[0], all_said.topk(2, 1).values)
 
 
+def test_threads_with_unequal_shares_of_the_rows_have_room_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 205 rows one thread takes 102, which hold more logits of each at once than the 103 of the other."""
+    monkeypatch.setattr(cpu, "SMALLEST_SHARED_CALL", 0)
+    model, rows, before = made(tie="none", hidden_size=64, num_layers=4), 205, torch.get_num_threads()
+    decoder, said = decoder_of(model), []
+    try:
+        with torch.no_grad():
+            decoder.embedding.weight = nn.Parameter(torch.randn(2000, 64))
+            decoder.output = SteadyLinear(64, 2000)
+            state, tokens = begun(model, [[5, 6]] * rows), torch.arange(rows) % 7
+            for threads in (1, *[2] * 8):
+                torch.set_num_threads(threads)
+                said.append(model.best(tokens, state, 2) or pytest.fail("it is one native call"))
+    finally:
+        torch.set_num_threads(before)
+    for other in said[1:]:
+        assert torch.equal(other[0], said[0][0])
+        assert torch.equal(other[1], said[0][1])
+
+
 def test_padding_and_starts_are_never_said() -> None:
     model = made()
     with torch.no_grad():
