@@ -253,10 +253,12 @@ def test_states_that_ask_for_a_gradient_get_one(taken):
     assert h.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("states", [(torch.zeros(1, 4, 5),), (torch.zeros(1, 3, 5), torch.zeros(1, 4, 5))])
-def test_states_of_another_number_or_shape_are_refused_as_ever(states):
-    with pytest.raises(ShapeError, match=r"hx has 1 states|Expected hidden"), torch.no_grad():
-        LSTM(3, 5)(torch.randn(6, 4, 3), states)
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize(("shapes", "message"), [((), "hx has 0"), ((4,), "hx has 1"), ((3, 4), "Expected hidden")])
+def test_states_of_another_number_or_shape_are_refused_as_ever(shapes, message, layers):
+    states = tuple(torch.zeros(layers, rows, 5) for rows in shapes)
+    with pytest.raises(ShapeError, match=message), torch.no_grad():
+        LSTM(3, 5, num_layers=layers)(torch.randn(6, 4, 3), states)
 
 
 def test_a_parameter_of_another_shape_is_refused_as_ever():

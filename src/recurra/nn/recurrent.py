@@ -314,7 +314,9 @@ class Recurrent(nn.Module):
             if self.precision != FLOAT32 and torch.is_grad_enabled():
                 return None
             weights = tuple(self._packed(0, 0).values()) if self.precision == FLOAT32 else self._compact(0, 0).tensors
-        states = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        states = self._given(hx)
+        if states is None:
+            return None
         made = own["_shortest"][0].run(own["cell"], x, own["_parameter_names"], weights, self.precision, states)
         if made is None:
             return None
@@ -322,6 +324,14 @@ class Recurrent(nn.Module):
             own["_shortest"][0].remember(own, own["_registered_names"])
         output, finals = made
         return output.transpose(0, 1) if batch_first else output, finals if len(finals) > 1 else finals[0]
+
+    def _given(self, hx: State | None) -> tuple[Tensor, ...] | None:
+        """The states of hx, none where it is None; None where they are others than the cell has, which is refused."""
+        if hx is None:
+            return ()
+        given = tuple(hx) if isinstance(hx, tuple | list) else (hx,)
+        fits = len(given) == len(self._state_sizes) and all(isinstance(state, Tensor) for state in given)
+        return given if fits else None
 
     def _is_plain(self, input: Tensor) -> bool:
         """Whether layers of one direction do nothing that the shortest way does not know."""
@@ -338,8 +348,8 @@ class Recurrent(nn.Module):
             return None
         if not isinstance(input, Tensor) or not self._is_plain(input) or input.dim() != 3:
             return None
-        given = () if hx is None else tuple(hx) if isinstance(hx, tuple | list) else (hx,)
-        if any(state.dim() != 3 or len(state) != self.num_layers for state in given):
+        given = self._given(hx)
+        if given is None or any(state.dim() != 3 or len(state) != self.num_layers for state in given):
             return None
         x, finals = input.transpose(0, 1) if self.batch_first else input, []
         for layer, shortest in enumerate(self._shortest):
