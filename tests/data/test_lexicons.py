@@ -37,6 +37,27 @@ def test_kaldi_has_tabs_repeated_words_and_perhaps_probabilities(tmp_path: Path)
     assert lines(read(tmp_path, "A 1 b\nC d e\n")) == [("A", "1 b", 1.0, 1), ("C", "d e", 1.0, 2)]
 
 
+def test_a_line_without_the_probability_that_others_have_is_named(tmp_path: Path) -> None:
+    """Else the numbers of all lines would be units."""
+    for bad in ("1.5", "0", "-0.5", "ah", "nan"):
+        found = read(tmp_path, f"A 1.0 ah\nA {bad} ey\n")
+        assert list(found) == ["A"]
+        with pytest.raises(
+            DataError, match=rf"words.txt:2: 'A' has '{bad}' before its pronunciation; expected its pro"
+        ):
+            found.pronounced()
+    for bad in ("A", "A 0.5"):
+        with pytest.raises(DataError, match=r"words.txt:2: 'A' has no pronunciation"):
+            read(tmp_path, f"A 1.0 ah\n{bad}\n").pronounced()
+    assert list(read(tmp_path, "the 5.3\nof 3.1\n")) == ["the", "of"]  # how often they are, which nobody asks
+
+
+def test_marks_of_other_systems_are_no_part_of_a_word(tmp_path: Path) -> None:
+    """What Windows writes at the beginning of a file and at the end of a line."""
+    (tmp_path / "words.txt").write_bytes(b"\xef\xbb\xbfcat\tK AE T\r\n\t\t\r\ndog\tD AO G\r\n")
+    assert lines(Lexicon.read(tmp_path / "words.txt")) == [("cat", "K AE T", 1.0, 1), ("dog", "D AO G", 1.0, 3)]
+
+
 def test_a_list_of_words_is_read_and_says_no_pronunciation_by_its_line(tmp_path: Path) -> None:
     found = read(tmp_path, "cat K AE T\n\ndog\n")
     assert list(found) == ["cat", "dog"]
