@@ -186,11 +186,34 @@ def test_a_task_comes_back_from_json_with_its_words(task: Transcription, words: 
     assert again.to_json() == task.to_json()
     assert answered(again, SAID)[1].text == "one to one"
     bad: list[Any] = [{"lines": 3}, {"lines": "one 0.0"}, {"lines": "one x W"}, {"lines": "one 0.5 W"}]
+    bad += [{"lines": "one -inf W"}, {"lines": "one 0.0  W"}, {"texts": 10**400}]
     for part in (*bad, {"counts": "one"}, {"counts": "one 0"}, {"counts": "one -1"}, {"texts": -1}, {"texts": "1"}):
         with pytest.raises(RunError, match="run: expected scales and units of speech"):
             task.plan.restore({**data, "lexicon": {**data["lexicon"], **part}}, "run")
     with pytest.raises(RunError, match="run: expected scales and units of speech"):
         task.plan.restore({**data, "lexicon": None}, "run")
+
+
+def test_what_no_answer_can_have_is_not_said_to_be_right(words: Path) -> None:
+    """Compounds are answered as their parts; of "to-do" training has no UW here."""
+    task = plan(words).fit([record(0, "and one")], "s.csv")
+    examples = [task.example(record(0, text)) for text in ("one-and strange to one", "won and")]
+    assert [e.strange for e in examples] == [("strange", "T", "UW"), ()]
+    assert [one.text for one in task.perfect(examples)] == ["one and one", "won and"]
+    what = "words without a pronunciation in the lexicon, or with units that no training text has"
+    assert task.doubts(examples, ())[0].startswith(f"1 of 2 texts hold {what}; the first: s.csv:2: 'strange', 'T'")
+    assert (
+        f"dev: 1 of 2 recordings is of {what}, and cannot be got right; the first: s.csv:2: 'strange', 'T', 'UW'."
+        in (task.filter(examples, "dev")[1])
+    )
+
+
+def test_ways_that_are_one_without_stress_count_as_the_likeliest_of_them(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("to 0.25 T UW0\nto 0.5 T UW1\nto 1.0 T AH0\n")
+    task = plan(tmp_path / "p.txt").fit([record(0, "to")], "s.csv")
+    assert task.lexicon is not None
+    assert task.units.units == ("T", "UW")  # the first way of the file is what is learned
+    assert task.lexicon.ways(task.units) == {"to": [((1, 2), math.log(0.5))]}
 
 
 def test_probabilities_of_ways_count(tmp_path: Path) -> None:
@@ -250,7 +273,14 @@ def test_what_has_no_effect_or_cannot_be_is_refused(task: Transcription, words: 
         task.with_options({"lm": Fusion(ngrams, "unit")})
     with pytest.raises(ConfigError, match="have no effect with a beam of 1"):
         task.with_options({"beam": 1, "lm": Fusion(ngrams, "word")})
+    other = small(tmp_path, "one W AH N\nread Q\n")
+    with pytest.raises(ConfigError, match="'read' needs units that no training text has"):
+        task.with_options({"lexicon": other, "hot_words": {"read": 1.0}})
     with pytest.raises(DataError, match="nothing is said in any recording"):
+        plan(words).fit([record(0, "")], "s.csv")
+    with pytest.raises(
+        DataError, match=r"s.csv: column 'text': no word has a pronunciation in .*words.dict; the first"
+    ):
         plan(words).fit([record(0, "strange")], "s.csv")
     (tmp_path / "none.dict").write_text("a.m. EY EH M\n")
     with pytest.raises(ConfigError, match="none of its words is one to the run"):

@@ -273,6 +273,13 @@ class TranscriptionConfig:
         texts = [row.text if lexicon is None else lexicon.said(row.text)[0] for row in rows]
         units = Units.fit(build(self.tokenizer, TOKENIZERS).train(texts), texts)
         if not units.units:
+            unsaid = () if lexicon is None else [word for row in rows for word in lexicon.said(row.text)[1]]
+            if unsaid:
+                raise DataError(
+                    f"{source}: column '{self.text}': no word has a pronunciation in task.lexicon, {self.lexicon}; the "
+                    f"first is '{unsaid[0][:60]}'. Set task.case and task.punctuation so that words are written as "
+                    "there, or take another."
+                )
             raise DataError(f"{source}: nothing is said in any recording; expected texts in column '{self.text}'.")
         if lexicon is not None:
             lexicon = lexicon.counted([row.text for row in rows])

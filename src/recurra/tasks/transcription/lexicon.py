@@ -25,6 +25,8 @@ from recurra.tasks.transcription.texts import Case, Punctuation, Units, cleaned
 
 # What the numbers of words in the texts of training weigh, where no language model stands beside; trees that are kept.
 USUAL_WEIGHT, KEPT = 0.7, 2
+# Texts that a run may say to have counted.
+MOST_TEXTS = 10**LONGEST_COUNT
 Stress = Literal["keep", "drop"]
 # Behind a vowel of CMUdict: 1 primary stress, 2 secondary, 0 none.
 _STRESS = re.compile(r"(?<=\D)[012]$")
@@ -60,7 +62,8 @@ class SpokenLexicon:
                 strange += 1
                 continue
             units = unstressed(entry.units) if stress == "drop" else entry.units
-            words.setdefault(word, {}).setdefault(units, math.log(entry.p))
+            ways = words.setdefault(word, {})
+            ways[units] = max(ways.get(units, -math.inf), math.log(entry.p))
         if not words:
             raise ConfigError(f"lexicon: {lexicon.path}: none of its words is one to the run; take another.")
         return cls({word: tuple(ways.items()) for word, ways in words.items()}, strange)
@@ -95,8 +98,7 @@ class SpokenLexicon:
 
     def can_be_said(self, units: Units) -> bool:
         """Whether some word can, with these units."""
-        place = units.places
-        return any(all(u in place for u in way) for ways in self._words.values() for way, _ in ways)
+        return any(self.is_said(word, units) for word in self._words)
 
     def said(self, text: str) -> tuple[str, tuple[str, ...]]:
         """The units of a text between spaces, each word in its first way; and the words that have none, each once.
@@ -105,6 +107,10 @@ class SpokenLexicon:
         """
         known, strange = self._known(text)
         return " ".join(unit for word in known for unit in self._words[word][0][0]), strange
+
+    def answered(self, text: str, units: Units) -> str:
+        """The same as an answer with these units can have it: without words that nothing says, compounds in parts."""
+        return " ".join(word for word in self._known(text)[0] if self.is_said(word, units))
 
     def _known(self, text: str) -> tuple[list[str], tuple[str, ...]]:
         """The words of a text that have a pronunciation, and those that have none, each once."""
@@ -121,11 +127,12 @@ class SpokenLexicon:
     def ways(self, units: Units) -> Mapping[str, Sequence[Way]]:
         """The words that can be said with these units, each with its ways, as numbers."""
         place = units.places
-        found = {
-            word: [(tuple(place[u] for u in way), nats) for way, nats in ways if all(u in place for u in way)]
-            for word, ways in self._words.items()
-        }
-        return {word: ways for word, ways in found.items() if ways}
+        found = ((word, _numbered(ways, place)) for word, ways in self._words.items())
+        return {word: ways for word, ways in found if ways}
+
+    def is_said(self, word: str, units: Units) -> bool:
+        """Whether one of its words can be said with these units."""
+        return bool(_numbered(self._words[word], units.places))
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON: a line for each way, as in lexiconp.txt."""
@@ -138,17 +145,27 @@ class SpokenLexicon:
         """The inverse of `to_json`. Raises RunError, KeyError, TypeError or ValueError for anything else."""
         words: dict[str, list[Spoken]] = {}
         lines, counts, texts = data["lines"], data.get("counts", ""), data.get("texts", 0)
-        if not isinstance(lines, str) or not isinstance(counts, str) or type(texts) is not int or texts < 0:
+        if (
+            not isinstance(lines, str)
+            or not isinstance(counts, str)
+            or type(texts) is not int
+            or not 0 <= texts < MOST_TEXTS
+        ):
             raise RunError("lexicon: expected lines of words, and their numbers in so many texts.")
         for line in lines.split("\n"):
             word, nats, *units = line.split(" ")
-            if not word or not units or not float(nats) <= 0:
+            if not word or not all(units) or not units or not -math.inf < float(nats) <= 0:
                 raise RunError(f"lexicon: expected a word, nats and units, got {line[:60]!r}.")
             words.setdefault(word, []).append((tuple(units), float(nats)))
         numbers = dict(line.split(" ") for line in counts.split("\n") if line)
         if not all(number.isdecimal() and len(number) < LONGEST_COUNT and int(number) for number in numbers.values()):
             raise RunError("lexicon: expected numbers of words.")
         return cls(words, counts={word: int(number) for word, number in numbers.items()}, texts=texts)
+
+
+def _numbered(ways: Sequence[Spoken], place: Mapping[str, int]) -> list[Way]:
+    """Those that can be said with units of these numbers."""
+    return [(tuple(place[u] for u in way), nats) for way, nats in ways if all(u in place for u in way)]
 
 
 def unstressed(units: Iterable[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recurra.tasks.transcription.lexicon import SpokenLexicon
     from recurra.tasks.transcription.task import Transcription
 
+UNPRONOUNCED = "words without a pronunciation in the lexicon, or with units that no training text has"
 # Recordings that are listened to, from the first on, to find silence and clipping.
 LISTENED = 2_000
 # Samples at the largest number from which on a recording counts as clipped, as a share, and that number.
@@ -96,8 +97,9 @@ def _of_texts(task: Transcription, examples: Sequence[Utterance], split: str) ->
         first = strange[0]
         what = "spelt with what no training text has, and cannot be got right"
         if task.lexicon is not None:
-            left = "left out of training" if split == "train" else "cannot be got right"
-            what = f"of words without a pronunciation in the lexicon, and {left}"
+            what = "of words without a pronunciation in the lexicon, and left out of training"
+            if split != "train":
+                what = f"of {UNPRONOUNCED}, and cannot be got right"
         yield (
             f"{split}: {_of(strange, examples)} {what}; the first: {first.origin}: "
             f"{', '.join(map(repr, first.strange[:5]))}."

@@ -33,7 +33,7 @@ from recurra.tasks.transcription.baselines import compared
 from recurra.tasks.transcription.figures import delays, worst_recordings
 from recurra.tasks.transcription.lexicon import SpokenLexicon
 from recurra.tasks.transcription.methods import Decoding
-from recurra.tasks.transcription.notes import notes_of
+from recurra.tasks.transcription.notes import UNPRONOUNCED, notes_of
 from recurra.tasks.transcription.reading import SpeechReader, refuse_width
 from recurra.tasks.transcription.rows import SpeechRow, Utterance, read_recording, read_speaker
 from recurra.tasks.transcription.streaming import SpeechPredictor
@@ -66,6 +66,8 @@ def _as_nats(
                 raise ConfigError(
                     f"hot_words: '{word}' has no pronunciation in the lexicon; add it there, or leave it out."
                 )
+            if not lexicon.is_said(word, units):
+                raise ConfigError(f"hot_words: '{word}' needs units that no training text has; leave it out.")
         elif strange := units.numbers(word)[1]:
             raise ConfigError(
                 f"hot_words: '{word}' needs {', '.join(map(repr, strange))}, which no training text has; leave it out."
@@ -265,17 +267,20 @@ class Transcription:
         silent = batch.inputs["silent"].tolist()
         nats = self._known_nats(outputs, batch, examples)
         found = self.method.search(model, batch, outputs, self._heard(batch), self.decoding)
-        phones = self._phones(outputs, batch)
+        phones = self._phones(outputs, batch, found)
         return [
             Said(one, "" if quiet else self.units.heard(one), quiet, cost, () if quiet else some)
             for one, quiet, cost, some in zip(found, silent, nats, phones, strict=True)
         ]
 
-    def _phones(self, outputs: Mapping[str, torch.Tensor], batch: Batch) -> list[tuple[int, ...]]:
-        """With a lexicon of pronunciations, the most probable units of each recording."""
+    def _phones(
+        self, outputs: Mapping[str, torch.Tensor], batch: Batch, found: Sequence[Emitted]
+    ) -> list[tuple[int, ...]]:
+        """With a lexicon of pronunciations, the most probable units of each recording: with a beam of 1 those found."""
         if self.lexicon is None:
             return [()] * len(batch.indices)
-        return [one.units for one in greedy(outputs["logits"], self._heard(batch))]
+        best = found if self.decoding.beam == 1 else greedy(outputs["logits"], self._heard(batch))
+        return [one.units for one in best]
 
     def _heard(self, batch: Batch) -> torch.Tensor:
         """(N,) steps of which the head says something."""
@@ -396,7 +401,7 @@ class Transcription:
         """Outputs that say the references, as far as units can."""
         if self.lexicon is None:
             return [Said(NOTHING, self.units.text(e.units)) for e in examples]
-        texts = [" ".join(w for w in (e.text or "").split() if w not in e.strange) for e in examples]
+        texts = [self.lexicon.answered(e.text or "", self.units) for e in examples]
         return [Said(NOTHING, text, phones=e.units) for text, e in zip(texts, examples, strict=True)]
 
     def doubts(self, examples: Sequence[Utterance], short: Sequence[Score]) -> tuple[str, ...]:
@@ -404,7 +409,7 @@ class Transcription:
         strange = [e for e in examples if e.strange]
         if not strange:
             return ()
-        what = "what no training text has" if self.lexicon is None else "words without a pronunciation in the lexicon"
+        what = "what no training text has" if self.lexicon is None else UNPRONOUNCED
         return (
             f"{len(strange):,} of {len(examples):,} texts hold {what}; the first: "
             f"{strange[0].origin}: {', '.join(map(repr, strange[0].strange[:5]))}.",
