@@ -82,6 +82,10 @@ def test_a_wide_beam_finds_every_text_with_all_its_paths_and_pronunciations(logi
     for one in found:
         assert math.exp(one.score) == pytest.approx(right[words_of(one)], rel=1e-9)
         assert one.share == pytest.approx(right[words_of(one)] / sum(right.values()), rel=1e-9)
+    # What frames alone say of "to one": each sequence of units that says it, once, whatever a way is worth.
+    by_units = oracle.by_paths(logits)
+    (one,) = (one for one in found if words_of(one) == ("to", "one"))
+    assert math.exp(one.nats) == pytest.approx(by_units[3, 1, 2] + by_units[3, 1, 1, 2], rel=1e-9)
 
 
 # log10 of a word after the one before it, by hand from the file: backing off adds the weight of the history.
@@ -118,6 +122,11 @@ def test_words_that_a_model_does_not_know_share_what_it_has_for_one(logits, ngra
     assert total == pytest.approx(-1.3 * math.log(10) - math.log(2))  # "toone" is the other
     ((total, _),) = SpokenWords(tree(), [Fusion(ngrams, "word", 1.0)]).closed([((0.0, ((),)), "toone", 0.0)])
     assert total == pytest.approx(-1.3 * math.log(10))
+
+
+def test_a_way_that_is_there_twice_counts_as_the_likelier():
+    found = Pronunciations({"a": [((1,), -1.0), ((1,), -2.0)], "b": [((1,), -3.0)]}, 4)
+    assert found.said(found.after[1]) == (("a", -1.0), ("b", -3.0))
 
 
 def test_looking_ahead_in_a_word_takes_the_best_word_below_and_is_taken_back(ngrams):
@@ -181,6 +190,7 @@ def test_a_recording_that_ends_within_a_word_has_the_words_before_it():
     assert best.emitted.words == (("one", 2),)
     assert best.emitted.units == (1, 2)
     assert best.emitted.frames == 5
+    assert heard(logits, 1, lexicon, n_best=1, least=1e-3)[0].emitted == best.emitted  # where that is all that is left
 
 
 def test_two_equal_units_of_two_words_need_a_blank_between():
