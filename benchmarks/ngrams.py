@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recurra.data.lexicons import Lexicon
 from recurra.decode.ngrams import MOST_WORDS
 
 Ids = NDArray[np.int64]
@@ -79,12 +80,6 @@ def of_words(
     names = [START, END, UNKNOWN, *kept]
     place = {word: k for k, word in enumerate(names)}
     return Corpus(names, _read([*files, *also * times], lambda s: (place.get(word, 2) for word in said(s))))
-
-
-def first_words(path: Path) -> frozenset[str]:
-    """The first word of each line, in lower case; of several pronunciations each is marked: read(2)."""
-    with path.open(encoding="utf-8") as file:
-        return frozenset(line.split()[0].lower().partition("(")[0] for line in file if line.strip())
 
 
 def of_letters(files: Sequence[Path], also: Sequence[Path], times: int) -> Corpus:
@@ -239,7 +234,7 @@ def main() -> None:
     if asked.letters:
         corpus = of_letters(asked.files, asked.also, asked.times)
     else:
-        lexicon = first_words(asked.lexicon) if asked.lexicon else None
+        lexicon = frozenset(word.lower() for word in Lexicon.read(asked.lexicon)) if asked.lexicon else None
         corpus = of_words(asked.files, asked.also, asked.times, asked.words, lexicon)
         asked.out.with_suffix(".words").write_text("\n".join(corpus.names[3:]) + "\n", encoding="utf-8")
     orders = pruned(model(corpus, asked.order), len(corpus.names), asked.keep)

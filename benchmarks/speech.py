@@ -324,6 +324,10 @@ def main() -> None:
     args = parser.parse_args()
     if (args.lm or args.ngrams) and args.beam < 2:
         parser.error("--lm and --ngrams have no effect with a beam of 1; add --beam 16.")
+    if args.phones and args.lm:
+        parser.error("--lm is of characters, and --phones answers with words; leave it out, or take --ngrams of words.")
+    if args.trained and args.set:
+        parser.error("--set has no effect with --trained, which trains nothing; leave it out.")
     if args.trained and not args.out:
         parser.error("--trained has no effect without the folder of the runs; add --out FOLDER.")
     for seed in args.seeds:
