@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from models.seq2seq_room import V, batch
 from oracles import transformer as oracle
 from oracles.loop import Array
-from recurra.base.errors import ConfigError, RunError
+from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.data.tokenizers import BOS, PAD
 from recurra.decode import beam_search, greedy
 from recurra.engine import cpu
@@ -345,6 +346,46 @@ def test_two_runs_from_one_state_do_not_write_over_each_other() -> None:
     assert torch.equal(one[1], again[1])
 
 
+def test_a_run_begins_where_the_end_may_come_and_not_where_a_pair_may_not_come_twice() -> None:
+    model = made()
+    common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": 40}
+    with torch.no_grad():
+        bias = decoder_of(model).output.bias
+        bias[3] = 50.0
+        assert [len(row[0].tokens) for row in greedy(model, begun(model), **common, min_length=4)] == [4] * 4
+        bias[3] = -50.0
+        for row in greedy(model, begun(model), **common, no_repeat_ngram=2):
+            pairs = list(pairwise(row[0].tokens))
+            assert len(pairs) == len(set(pairs)) > 30
+
+
+def test_a_run_ends_where_the_room_does_though_positions_are_known_beyond() -> None:
+    model, found = made(), []
+    with torch.no_grad():
+        decoder_of(model).output.bias[3] = -50.0
+        state = begun(model)  # positions are made for all searches from a state, keys for each
+        for low in (0, 2, 0, 2):
+            found.append(greedy(model, state, num_rows=4, start=2, end=3, max_length=70, min_length=low))
+    assert found[0] == found[1] == found[2] == found[3]
+    assert {len(row[0].tokens) for row in found[0]} == {70}
+
+
+def test_what_stands_behind_the_last_row_of_a_step_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, write_on, found = ending(), AttendingDecoder.write_on, []
+    common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": torch.tensor(LENGTHS)}
+
+    def littered(*given: Any, **options: Any) -> Any:
+        values, tokens, rows, state = write_on(*given, **options) or pytest.fail("it is one native call")
+        values.view(torch.int32)[rows < 0] = 0x7F800001  # a signalling NaN
+        return values, tokens.masked_fill(rows < 0, -(2**40)), rows, state
+
+    with torch.no_grad():
+        found.append(greedy(model, begun(model), **common))
+        monkeypatch.setattr(AttendingDecoder, "write_on", littered)
+        found.append(greedy(model, begun(model), **common))
+    assert found[0] == found[1]
+
+
 def test_what_is_never_said_is_passed_over_and_a_row_without_a_token_ends_the_run() -> None:
     model = made()
     with torch.no_grad():
@@ -373,6 +414,12 @@ def test_a_token_outside_of_the_table_is_an_error_of_a_run_too() -> None:
     model = made()
     with torch.no_grad(), pytest.raises(IndexError, match=f"token {V} .* {V}"):
         decoder_of(model).write_on(torch.tensor([2, 2, V, 2]), begun(model), end=3, left=torch.tensor([9] * 4))
+
+
+def test_a_run_wants_the_steps_that_are_left_to_each_row() -> None:
+    model = made()
+    with torch.no_grad(), pytest.raises(ShapeError, match=r"4 rows: left has shape \(3,\), expected \(4,\)"):
+        decoder_of(model).write_on(torch.tensor([2] * 4), begun(model), end=3, left=torch.tensor([9] * 3))
 
 
 @pytest.mark.parametrize("vocabulary", [V, 75, 600])

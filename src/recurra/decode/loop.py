@@ -162,7 +162,8 @@ def _written_on(
         return None
     values, tokens, which = (one.cpu().numpy() for one in found[:3])
     counts = (which >= 0).sum(1).tolist()
-    values = np.minimum(values.astype(np.float64), 0)
+    # Behind the last row may stand anything, which numpy would warn of as it does of a signalling NaN.
+    values = np.minimum(np.where(which >= 0, values, 0).astype(np.float64), 0)
     made = [StepTokens(rows[which[s, :n]], tokens[s, :n], values[s, :n]) for s, n in enumerate(counts)]
     now, end = made[-1], step + len(made) - 1  # of a step that is no last one, all is sound
     refuse_bad(now.log_probs, rows=now.rows, step=end)

@@ -286,8 +286,11 @@ class DecoderPlan:
         rows: as of a step, but place (steps, d) and turn (steps, d / heads) of all of them
         end, left (B,): a row leaves behind its end, or when it has taken so many steps      never: tokens not said
         Fewer are made where all rows have closed, or behind a step in which one has no best token, or NaN.
+        Raises ShapeError for another number of `left` than rows.
         """
         B, before, steps = len(rows.tokens), len(rows.held), len(rows.place)
+        if left.shape != (B,):
+            raise ShapeError(f"a search of {B} rows: left has shape {tuple(left.shape)}, expected ({B},).")
         held = rows.held.new_empty((before + steps) * B)
         held[: before * B] = rows.held.flatten()
         made, said = self.table.new_empty(steps, B), rows.tokens.new_empty(2, steps, B)
