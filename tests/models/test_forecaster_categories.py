@@ -8,6 +8,7 @@ import torch
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.models import MODELS
+from recurra.tasks.forecasting.config import ForecastingConfig
 
 SIZES = {"features": 1, "future": 0, "horizon": 4, "targets": 1, "numbers": 1, "categories": 1, "category_0": 3}
 NONE = {**{name: size for name, size in SIZES.items() if name != "category_0"}, "categories": 0}
@@ -46,3 +47,11 @@ def test_the_head_knows_a_series_and_the_encoder_where_it_is_told(word: str, wid
 def test_an_option_without_effect_is_refused(sizes: dict[str, int], head: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MODELS["forecaster"](sizes, head=head, categories_in="head")
+
+
+def test_static_categories_of_a_config_are_there_before_data_are() -> None:
+    """A model of a config is made before data are read, of the smallest sizes: what is refused then has no effect."""
+    config = ForecastingConfig(horizon=4, static=("shop", "size"), categories=("shop", "day"), future=("day",))
+    assert MODELS["forecaster"](config.smallest_sizes, head="segments", categories_in="head").encoder_size == 1
+    with pytest.raises(ConfigError, match="there are no static categories"):
+        MODELS["forecaster"](ForecastingConfig(horizon=4).smallest_sizes, categories_in="head")

@@ -53,6 +53,18 @@ def test_heads_of_whole_rows(pooling: str) -> None:
     steady(lambda given: head(given)["logits"])
 
 
+@pytest.mark.parametrize("length", [0, 3])
+def test_the_head_of_the_last_state_says_of_a_row_without_steps_what_it_says_of_zeros(length: int) -> None:
+    torch.manual_seed(0)
+    head = HEADS["label"](M, SIZES, None, pooling="last").eval()
+    x, summary = numbers(length, 2, M), numbers(2, M)
+    with torch.inference_mode():
+        said = head(Encoded(x, torch.tensor([length, 0]), summary, {}))["logits"]
+        seen = summary[:1] if length else torch.zeros(1, M)
+        expected = head(Encoded(numbers(1, 2, M), torch.tensor([1, 1]), torch.cat([seen, torch.zeros(1, M)]), {}))
+    assert torch.equal(said, expected["logits"])
+
+
 def test_feed_forward_layers() -> None:
     torch.manual_seed(0)
     encoder = ENCODERS["dense"](M, sizes=(40, 9)).eval()

@@ -231,6 +231,21 @@ def test_a_series_in_pieces_of_any_size_has_the_answer_of_the_whole_bit_for_bit(
     assert (nothing["label"], nothing["steps"]) == ("", 0)
 
 
+def test_no_step_behind_the_longest_length_is_read_of_pieces() -> None:
+    task = fitted(max_length=9)
+    model = model_of(task, bidirectional=False)
+    steps = np.random.default_rng(3).normal(size=(23, 2)).tolist()
+    whole = task.example(record(steps), gold=False)
+    (expected,) = task.predict(model, task.collate([whole], [0]), [whole])
+    for size in (2, 9, 10, 23):
+        predictor = task.predictor(model)
+        place = predictor.begin()
+        for start in range(0, 23, size):
+            place, answer = predictor.read(place, json.dumps(steps[start : start + size]))
+        assert answer["probabilities"] == expected.probabilities
+        assert answer["steps"] == 9
+
+
 def test_a_model_that_needs_the_end_first_is_refused_with_all_reasons() -> None:
     task = fitted(scaling="series", max_length=9, keep="end")
     with pytest.raises(ConfigError) as refused:
