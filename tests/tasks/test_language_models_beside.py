@@ -36,6 +36,7 @@ def test_token_by_token_a_text_has_the_probability_that_it_has_in_one_pass(token
     tokens = ["to", "be", "strange", "or"] if by == "word" else list("to beQ")
     numbers = task.vocabulary.ids(tokens)
     assert UNK in numbers  # what it never saw is as probable as the unknown token
+    assert [scores.knows(token) for token in tokens] == [number != UNK for number in numbers]
     history, found = scores.start(), []
     for token in tokens:
         ((log_p, history),) = scores.score([(history, token)])
@@ -49,6 +50,7 @@ def test_texts_are_read_as_the_language_model_cuts_its_own():
     scores, _ = task.token_scores(model_for(task))
     ((loud, _), (quiet, _)) = scores.score([(scores.start(), "T"), (scores.start(), "t")])
     assert loud == quiet
+    assert scores.knows("T")
 
 
 def test_a_language_model_of_pieces_is_refused():
