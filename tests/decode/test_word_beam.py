@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from dataclasses import replace
 
@@ -226,6 +227,23 @@ def test_a_model_without_unigrams_is_asked_at_the_end_of_words_alone(logits, ngr
     ):
         assert words_of(one) == words_of(other)
         assert one.score == pytest.approx(other.score, abs=1e-9)
+
+
+def test_a_long_recording_keeps_no_text_that_nobody_follows(ngrams):
+    counted = []
+
+    class Counts:
+        def __init__(self):
+            self.start, self.score = ngrams.start, ngrams.score
+
+        def end(self, histories):
+            counted.append(sum(type(one).__name__ == "_Spoken" for one in gc.get_objects()))
+            return ngrams.end(histories)
+
+    logits = np.random.default_rng(3).normal(size=(300, 4)) * 1.5
+    gc.collect()
+    heard(logits, 8, lm=[Fusion(Counts(), "word")], n_best=1)
+    assert 8 <= counted[0] <= 300  # the units of what was said, and few others
 
 
 def test_what_cannot_be_is_refused_by_name(logits, ngrams):

@@ -195,10 +195,11 @@ def test_a_task_comes_back_from_json_with_its_words(task: Transcription, words: 
 
 
 def test_what_no_answer_can_have_is_not_said_to_be_right(words: Path) -> None:
-    """Compounds are answered as their parts; of "to-do" training has no UW here."""
+    """Compounds are answered as their parts; training has no unit of "to" here."""
     task = plan(words).fit([record(0, "and one")], "s.csv")
     examples = [task.example(record(0, text)) for text in ("one-and strange to one", "won and")]
     assert [e.strange for e in examples] == [("strange", "T", "UW"), ()]
+    assert task.example(record(0, "one-strange and")).strange == ("one-strange",)  # not said in part
     assert [one.text for one in task.perfect(examples)] == ["one and one", "won and"]
     what = "words without a pronunciation in the lexicon, or with units that no training text has"
     assert task.doubts(examples, ())[0].startswith(f"1 of 2 texts hold {what}; the first: s.csv:2: 'strange', 'T'")
