@@ -323,5 +323,6 @@ class TranscriptionConfig:
             reader, units = SpeechReader.from_json(data["reader"]), Units.from_json(data["units"])
             lexicon = None if self.lexicon is None else SpokenLexicon.from_json(data["lexicon"])
         except (KeyError, TypeError, ValueError, RunError) as error:
-            raise RunError(f"{origin}: expected scales and units of speech: {str(error)[:300]}.") from error
+            what = "scales and units of speech" + (", and words of a lexicon" if self.lexicon is not None else "")
+            raise RunError(f"{origin}: expected {what}: {str(error)[:300].rstrip('.')}.") from error
         return Transcription(self, reader, units, lexicon=lexicon)
