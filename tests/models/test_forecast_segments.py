@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from recurra.cells import CELLS
 from recurra.models.forecasts import FORECASTS
 
 H, SEGMENT, HORIZON, N = 3, 2, 5, 2
@@ -46,7 +47,7 @@ def test_a_piece_reads_its_number_its_steps_and_once_what_is_of_the_series() -> 
         np.testing.assert_allclose(found[:, n, 0], said[:HORIZON], atol=2e-6)  # float32, sums of at most seven products
 
 
-@pytest.mark.parametrize("cell", ["gru", "gru_reset_before", "lstm"])
+@pytest.mark.parametrize("cell", sorted(CELLS.keys() - {"lstm_projected"}))  # whose state is narrower than its layer
 def test_training_says_what_an_answer_says_with_the_same_gradients(cell: str) -> None:
     """Products that pieces, or rows, share are made once in training; without dropout nothing else differs."""
     torch.manual_seed(0)
@@ -62,3 +63,16 @@ def test_training_says_what_an_answer_says_with_the_same_gradients(cell: str) ->
     torch.testing.assert_close(*answers)
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)  # float32, in another order
+
+
+@pytest.mark.parametrize("asked", ["hook", "backend", "nothing"])
+def test_a_layer_that_somebody_asked_of_is_called_in_training(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, called = {"horizon": HORIZON, "targets": 1, "numbers": 1, "future": 1}, []
+    head = FORECASTS["segments"](H, 3, sizes, segment=SEGMENT, backend="reference" if asked == "backend" else "auto")
+    if asked == "hook":
+        head.recurrent.register_forward_hook(lambda *_: called.append(asked))
+    else:
+        run = head.recurrent.forward
+        monkeypatch.setattr(head.recurrent, "forward", lambda *given: called.append(asked) or run(*given))
+    head.train()(torch.randn(N, H), torch.randn(HORIZON, N, 3))
+    assert called == ([] if asked == "nothing" else [asked])

@@ -13,6 +13,7 @@ from recurra.engine.reference import branches
 from recurra.models import options as o
 from recurra.models.contract import Sizes
 from recurra.nn import Recurrent, SteadyLinear
+from recurra.nn.transformer.hooks import is_hooked
 
 
 class SegmentsForecast(nn.Module):
@@ -46,11 +47,15 @@ class SegmentsForecast(nn.Module):
 
     def forward(self, summary: Tensor, future: Tensor) -> Tensor:
         N, count = len(summary), self.number
-        shares = self.training and self.recurrent.backend == "auto" and self.recurrent.watch is None
+        shares = self.training and self._is_unobserved()
         outputs = self._by_branches(summary, future) if shares else self._by_rows(summary, future)
         numbers = self.output(self.dropout(outputs)).view(count, N, self.segment, -1)
         found: Tensor = numbers.transpose(1, 2).reshape(count * self.segment, N, -1)[: self.horizon]
         return found
+
+    def _is_unobserved(self) -> bool:
+        """Whether nobody has asked for a way of their own through the layer, or sees when it is called."""
+        return self.recurrent.backend == "auto" and self.recurrent.watch is None and not is_hooked(self.recurrent)
 
     def _by_rows(self, summary: Tensor, future: Tensor) -> Tensor:
         """(count, N, M) by the layer, for which each piece of each row is a row."""
