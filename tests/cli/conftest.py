@@ -66,8 +66,9 @@ class FakeApi:
     def look_at_file(self, file: Path) -> None:
         """The same."""
 
-    def init(self, task: str, file: Path, *, head: str | None, watch: Any) -> str:
-        self._note("init", task=task, file=file)
+    def init(self, task: str, file: Path, *, head: str | None, lexicon: Path | None, watch: Any) -> str:
+        given = {name: one for name, one in (("head", head), ("lexicon", lexicon)) if one is not None}
+        self._note("init", task=task, file=file, **given)
         return "task: classification\n"
 
     def check(self, config: Path, *, overrides: Any = (), cells: Any = ()) -> Any:

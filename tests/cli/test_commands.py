@@ -156,6 +156,10 @@ def test_init_prints_a_config_or_writes_it_once(api: Any, tmp_path: Path, capsys
     assert main(["init", "classification", "f.csv"]) == 0
     assert capsys.readouterr() == ("task: classification\n", "")
     assert api.asked == [("init", {"task": "classification", "file": Path("f.csv")})]
+    assert main(["init", "speech", "f.csv", "--head", "ctc", "--lexicon", "words.dict"]) == 0
+    given = {"task": "speech", "file": Path("f.csv"), "head": "ctc", "lexicon": Path("words.dict")}
+    assert api.asked[-1] == ("init", given)
+    capsys.readouterr()
     config = tmp_path / "c.yaml"
     assert main(["init", "classification", "f.csv", "-o", str(config)]) == 0
     assert config.read_text() == "task: classification\n"
@@ -360,7 +364,7 @@ def test_json_is_json_in_every_locale(encoding: str, monkeypatch: pytest.MonkeyP
 
 
 def test_a_config_on_standard_output_is_utf_8_in_every_locale(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "init", lambda task, file, head, watch: "task:\n  text: größe\n", raising=False)
+    monkeypatch.setattr(api, "init", lambda task, file, head, lexicon, watch: "task:\n  text: größe\n", raising=False)
     for encoding in ("ascii", "utf-8"):
         out = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
         monkeypatch.setattr(sys, "stdout", out)
