@@ -259,7 +259,7 @@ def test_what_cannot_be_is_refused_by_name(logits, ngrams):
         heard(logits, 4, n_best=5)
     with pytest.raises(ConfigError, match="hot words: expected numbers"):
         heard(logits, 4, n_best=1, hot={"a": math.inf})
-    with pytest.raises(ShapeError, match="lengths from 9 to 9"):
+    with pytest.raises(ShapeError, match="word_beam: lengths from 9 to 9"):
         word_beam(torch.from_numpy(logits)[:, None], torch.tensor([9]), SpokenWords(tree()), 4)
     with pytest.raises(ShapeError, match="words are of 9 units, and logits of 4"):
         word_beam(torch.from_numpy(logits)[:, None], torch.tensor([6]), SpokenWords(tree(num_units=9)), 4)

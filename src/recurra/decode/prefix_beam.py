@@ -61,7 +61,7 @@ def prefix_beam(
     is no number, or where the lexicon leaves nothing to say.
     """
     check_beam(beam, n_best, least)
-    check_frames(logits, lengths, spelling, blank)
+    check_frames("prefix_beam", logits, lengths, spelling, blank)
     texts = Texts(spelling, lm, hot, lexicon)
     said: Floats = logits.detach().double().log_softmax(2).transpose(0, 1).cpu().numpy()
     search = _Search(texts, beam=beam, n_best=n_best, blank=blank, least=math.log(least) if least else NEVER)
@@ -78,21 +78,21 @@ def check_beam(beam: int, n_best: int, least: float) -> None:
         raise ConfigError(f"least: expected a probability from 0 on and below 1, got {least}.")
 
 
-def check_frames(logits: Tensor, lengths: Tensor, spelling: Sequence[str] | None, blank: int) -> None:
+def check_frames(search: str, logits: Tensor, lengths: Tensor, spelling: Sequence[str] | None, blank: int) -> None:
     """Raise ShapeError for frames of other shapes, and for units that are not all spelt."""
     if logits.dim() != 3 or lengths.shape != (logits.shape[1],):
         raise ShapeError(
-            f"prefix_beam: expected logits (T, N, C) and lengths (N,), got {tuple(logits.shape)} and "
+            f"{search}: expected logits (T, N, C) and lengths (N,), got {tuple(logits.shape)} and "
             f"{tuple(lengths.shape)}."
         )
     C = logits.shape[2]
     if not 0 <= blank < C or (spelling is not None and len(spelling) != C):
         raise ShapeError(
-            f"prefix_beam: the blank is {blank}, and {len(spelling or ())} units are spelt; expected 0 to {C - 1}, {C}."
+            f"{search}: the blank is {blank}, and {len(spelling or ())} units are spelt; expected 0 to {C - 1}, {C}."
         )
     if len(lengths) and not 0 <= int(lengths.min()) <= int(lengths.max()) <= len(logits):
         raise ShapeError(
-            f"prefix_beam: lengths from {int(lengths.min())} to {int(lengths.max())}, expected 0 to {len(logits)}."
+            f"{search}: lengths from {int(lengths.min())} to {int(lengths.max())}, expected 0 to {len(logits)}."
         )
 
 

@@ -46,7 +46,7 @@ def word_beam(
     of other units.
     """
     check_beam(beam, n_best, least)
-    check_frames(logits, lengths, None, blank)
+    check_frames("word_beam", logits, lengths, None, blank)
     if logits.shape[2] != words.tree.num_units:
         raise ShapeError(f"word_beam: words are of {words.tree.num_units} units, and logits of {logits.shape[2]}.")
     said: Floats = logits.detach().double().log_softmax(2).transpose(0, 1).cpu().numpy()

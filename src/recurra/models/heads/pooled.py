@@ -12,6 +12,7 @@ from recurra.models import options as o
 from recurra.models.contract import Encoded, Sizes
 from recurra.nn import POOLS, SteadyLinear
 from recurra.nn.pool import Last
+from recurra.nn.transformer.hooks import is_hooked
 
 
 class PooledHead(nn.Module):
@@ -40,11 +41,11 @@ class PooledHead(nn.Module):
 
     def forward(self, encoded: Encoded) -> dict[str, Tensor]:
         pooled = self._pooled(encoded)
-        return {self.output_name: self.output(self.dropout(pooled) if self.training else pooled)}
+        return {self.output_name: self.output(self.dropout(pooled) if self.dropout.training else pooled)}
 
     def _pooled(self, encoded: Encoded) -> Tensor:
         T = len(encoded.outputs)
-        if T and type(self.pool) is Last and nothing_padded(encoded.lengths, T):
+        if T and type(self.pool) is Last and not is_hooked(self.pool) and nothing_padded(encoded.lengths, T):
             return encoded.summary  # without masks, which take longer than the rest of a head
         pooled: Tensor = self.pool(encoded.outputs, encoded.summary, sequence_mask(encoded.lengths, T))
         return pooled

@@ -37,4 +37,4 @@ class Vectors(nn.Module):
         features = batch.inputs["features"]
         lengths = batch.lengths.to(features.device)
         x = without_padding(features, lengths)
-        return self.dropout(x) if self.training else x, lengths
+        return self.dropout(x) if self.dropout.training else x, lengths
