@@ -20,13 +20,15 @@ $(VENV)/.python:
 NATIVE := CMakeLists.txt $(wildcard native/*.h) $(wildcard native/*/*) $(wildcard src/recurra/cells/*.py) $(wildcard src/recurra/lower/*.py)
 
 # Two stamps: a person who runs the demo waits neither for the test tools nor for the engine of three instruction sets
-# (90 s of CPU). It compiles for this machine's best one, while pip installs the rest.
+# (90 s of CPU). It compiles for this machine's best one, while pip installs the rest, and Python reads what it will run:
+# of all that is installed a small part, which pip would compile whole.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 $(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP) scikit-build-core nanobind
 	$(PIP) --no-deps --no-build-isolation --config-settings=build-dir=build/demo \
 	  --config-settings=cmake.define.RECURRA_ISAS=native -e . & engine=$$!; \
-	$(BIN)/python packaging/requirements.py demo plot > $(VENV)/demo.txt && $(PIP) --no-compile -r $(VENV)/demo.txt; \
+	$(BIN)/python packaging/requirements.py demo plot > $(VENV)/demo.txt && $(PIP) --no-compile -r $(VENV)/demo.txt && \
+	  PYTHONDONTWRITEBYTECODE= PYTHONPATH=src $(BIN)/python -c 'import babel, matplotlib.pyplot, torch, recurra.api.demos, recurra.cli.program'; \
 	found=$$?; wait $$engine && exit $$found
 	@touch $@
 
