@@ -348,6 +348,15 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(data: Path) -> None:
     assert "stopped after epoch 3 of 50 (step 12 of 200): log_loss was not better than at step 4." in said_by(watch)
 
 
+@pytest.mark.parametrize(("schedule", "said"), [("cosine", True), ("constant", False), ("plateau", False)])
+def test_a_run_that_patience_stops_says_that_its_rate_had_not_fallen(data: Path, schedule: str, said: bool) -> None:
+    write_config(training={**STILL, "epochs": 50, "patience": 2, "schedule": schedule})
+    trained = api.train(Path("c.yaml"))
+    sentence = next(str(fact) for fact in trained.report.facts.values() if "training stopped after epoch" in str(fact))
+    assert ("resume with --set training.patience=null" in sentence) == said
+    assert ("of its highest, of 0% at the end of its schedule" in sentence) == said
+
+
 def test_patience_can_be_a_share_of_all_steps(data: Path) -> None:
     write_config(training={**STILL, "epochs": 50, "patience": None, "patience_share": 0.1})
     watch = Listening()

@@ -150,7 +150,17 @@ class Trainer:
         return (
             f"training stopped after epoch {self.epoch - 1} of {self.settings.training.epochs} (step {self.step:,} of "
             f"{self.total_steps:,}): {select} was not better than at step {self.best.step:,}. training.patience and "
-            "training.patience_share set how long to wait."
+            f"training.patience_share set how long to wait.{self._before_the_end()}"
+        )
+
+    def _before_the_end(self) -> str:
+        """A sentence where the rate had not fallen as its schedule says; "" where it had, or does not."""
+        now, last = self.schedule(self.step), self.schedule(self.total_steps)
+        if now <= 2 * last:
+            return ""
+        return (
+            f" The learning rate had come to {now:.0%} of its highest, of {last:.0%} at the end of its schedule, and scores "
+            "often rise once more as it falls: resume with --set training.patience=null."
         )
 
     @property
