@@ -159,8 +159,8 @@ class Trainer:
         if now <= 2 * last:
             return ""
         return (
-            f" The learning rate had come to {now:.0%} of its highest, of {last:.0%} at the end of its schedule, and scores "
-            "often rise once more as it falls: resume with --set training.patience=null."
+            f" The learning rate had come to {now:.0%} of its highest, of {last:.0%} at the end of its schedule, and "
+            "scores often rise once more as it falls: resume with --set training.patience=null."
         )
 
     @property
