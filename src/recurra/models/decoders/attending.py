@@ -153,6 +153,10 @@ class AttendingDecoder(nn.Module):
 
     # -- one step: decoding --------------------------------------------------------------------------------------------
 
+    def most_steps(self, state: AttendingState) -> int | None:
+        """Steps from here on that have a position; None: any number."""
+        return None if self.places.most is None else self.places.most - state.position
+
     def start(self, encoded: Encoded, copies: Tensor | None = None) -> AttendingState:
         """The state before the first step: keys and values of the sources, computed once."""
         N, device = encoded.outputs.shape[1], encoded.outputs.device

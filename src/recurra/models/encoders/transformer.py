@@ -88,6 +88,12 @@ class Transformer(nn.Module):
         self.dropout = QuickDropout(dropout)
         self.kept_plan: KeptPlan[EncoderPlan] = KeptPlan()
 
+    def most_steps(self, states: Mapping[str, Tensor]) -> int | Tensor | None:
+        """Steps behind these states, of each row (N,) or of all, that have a position; None: any number."""
+        if self.places.most is None or "steps_l0" not in states:
+            return self.places.most
+        return self.places.most - states["steps_l0"][:, 0].to(torch.int64)
+
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         if torch.is_grad_enabled():
             self.kept_plan.drop()
