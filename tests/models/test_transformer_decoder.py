@@ -243,3 +243,11 @@ def test_an_answer_without_an_end_is_cut_where_the_learned_positions_end(beam: i
             found.append(search(Speaker(model), model.start(batch()), **common))
     assert found[0] == found[1]
     assert {len(row[0].tokens) for row in found[0]} == {6}
+
+
+def test_a_block_of_another_class_is_refused_and_not_left_out() -> None:
+    model = small().eval()
+    decoder_of(model).blocks[1] = nn.Sequential(decoder_of(model).blocks[1])
+    for call in (model, model.start):
+        with pytest.raises(ConfigError, match=r"^layers: number 1 is a torch.*Sequential, expected recurra.nn"):
+            call(batch())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
-from recurra.nn import TransformerDecoder, TransformerDecoderLayer
+from recurra.nn import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
 from recurra.nn.transformer.layers import ACTIVATIONS
 
 LENGTHS, READ = [5, 2, 7, 5, 5], [3, 6, 1, 3, 4]
@@ -221,3 +221,50 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         TransformerDecoderLayer(8, 2)(torch.zeros(3, 2, 8), torch.zeros(3, 3, 8))
     with pytest.raises(ConfigError, match="have 2 and 3 dimensions"):
         TransformerDecoderLayer(8, 2)(torch.zeros(3, 8), torch.zeros(3, 3, 8))
+
+
+class Wrapped(nn.Module):
+    """Somebody's module around a layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *given: Any) -> Any:
+        return self.layer(*given)
+
+
+STACKS = [
+    (TransformerEncoder, TransformerEncoderLayer, nn.TransformerEncoderLayer),
+    (TransformerDecoder, TransformerDecoderLayer, nn.TransformerDecoderLayer),
+]
+
+
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_a_stack_of_another_class_is_refused_and_so_is_one_exchanged_later(stack: Any, ours: Any, theirs: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^layers: number 0 is a torch.*, expected recurra.nn.{ours.__name__}"):
+        stack(theirs(8, 2), 2)
+    made = stack(ours(8, 2), 2).eval()
+    made.layers[1] = Wrapped(made.layers[1])
+    x = (torch.zeros(3, 2, 8),) * (2 if ours is TransformerDecoderLayer else 1)
+    with pytest.raises(ConfigError, match=r"^layers: number 1 is a .*Wrapped, expected"):
+        made(*x)
+
+
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_a_layer_of_a_class_that_is_made_from_ours_runs(stack: Any, ours: Any, theirs: Any) -> None:
+    class Doubled(ours):
+        def parts(self, *given: Any) -> Any:
+            return 2 * super().parts(*given)
+
+        def with_keys(self, *given: Any) -> Any:
+            x, *keys = super().with_keys(*given)
+            return 2 * x, *keys
+
+    torch.manual_seed(0)
+    plain, x = stack(ours(8, 2, 16), 1).eval(), torch.randn(3, 2, 8)
+    made = stack(Doubled(8, 2, 16), 1).eval()
+    made.load_state_dict(plain.state_dict())
+    given = (x, x) if ours is TransformerDecoderLayer else (x,)
+    with torch.no_grad():
+        torch.testing.assert_close(made(*given), 2 * plain(*given))

@@ -20,6 +20,7 @@ from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.cache import KeyValueCache, reads_of
+from recurra.nn.transformer.layers import of_kind
 from recurra.nn.transformer.positions import Places
 
 # Steps of a greedy search in one native call, which no Ctrl-C ends before it is done.
@@ -84,7 +85,7 @@ class AttendingDecoder(nn.Module):
 
     embedding: of the target's tokens, (V, d)      project: from the encoder's outputs to d
     places: positions      blocks: layers      norm: behind the last      output: linear, from d to the vocabulary
-    Source: Vaswani et al. 2017, arXiv:1706.03762.
+    Raises ConfigError for a block that is no TransformerDecoderLayer. Source: Vaswani et al. 2017, arXiv:1706.03762.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class AttendingDecoder(nn.Module):
         self.embedding = embedding
         self.project = project
         self.places = places
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(of_kind(TransformerDecoderLayer, blocks))
         self.norm = norm
         self.output = output
         self.dropout = QuickDropout(dropout)
@@ -111,7 +112,7 @@ class AttendingDecoder(nn.Module):
     @property
     def layers(self) -> list[TransformerDecoderLayer]:
         """The layers, from below."""
-        return [block for block in self.blocks if isinstance(block, TransformerDecoderLayer)]
+        return of_kind(TransformerDecoderLayer, self.blocks)
 
     # -- all steps: training and scoring -------------------------------------------------------------------------------
 

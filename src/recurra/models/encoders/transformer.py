@@ -19,7 +19,7 @@ from recurra.nn import SteadyLinear
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
-from recurra.nn.transformer.layers import NORMS
+from recurra.nn.transformer.layers import NORMS, of_kind
 from recurra.nn.transformer.positions import Places, unused_positions
 from recurra.nn.transformer.steps import PackedSteps
 from recurra.nn.transformer.whole import through
@@ -104,8 +104,7 @@ class Transformer(nn.Module):
             y = through(self.blocks, y, rows, self.norm)
             return Encoded(rows.padded(y), lengths, rows.means(y), {})
         after: dict[str, Tensor] = {}
-        for k, block in enumerate(self.blocks):
-            assert isinstance(block, TransformerEncoderLayer)
+        for k, block in enumerate(of_kind(TransformerEncoderLayer, self.blocks)):
             cache = self._cache(states, k, x.shape[1], y)
             y, keys, values = block.with_keys(y, rows, cache)
             after |= {

@@ -18,6 +18,7 @@ from recurra.nn.transformer.layers import (
     checked_lengths,
     fed_forward,
     made_norm,
+    of_kind,
 )
 from recurra.nn.transformer.rows import Pairs
 
@@ -113,10 +114,14 @@ class TransformerDecoderLayer(nn.Module):
 
 
 class TransformerDecoder(nn.Module):
-    """Layers one on the other: drop-in for torch.nn.TransformerDecoder. norm: behind the last layer, or None"""
+    """Layers one on the other: drop-in for torch.nn.TransformerDecoder. norm: behind the last layer, or None
+
+    Raises ConfigError for a layer of another class.
+    """
 
     def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
         super().__init__()
+        of_kind(TransformerDecoderLayer, [decoder_layer])
         self.layers = nn.ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
         self.norm = norm
 
@@ -144,7 +149,7 @@ class TransformerDecoder(nn.Module):
     @property
     def blocks(self) -> list[TransformerDecoderLayer]:
         """The layers, from below."""
-        return [layer for layer in self.layers if isinstance(layer, TransformerDecoderLayer)]
+        return of_kind(TransformerDecoderLayer, self.layers)
 
     def rows(self, x: Tensor, source: Tensor, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d) and the source's (R, d)."""

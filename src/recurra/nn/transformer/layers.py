@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -165,11 +165,32 @@ def activation_function(activation: str | Function) -> Function:
     return {**FUNCTIONS, **GATED}[activation]
 
 
+L = TypeVar("L", bound=nn.Module)
+
+
+def of_kind(kind: type[L], layers: Iterable[nn.Module]) -> list[L]:
+    """The layers, from below. Raises ConfigError for one of another class: what it would do is not known here."""
+    found: list[L] = []
+    for k, layer in enumerate(layers):
+        if not isinstance(layer, kind):
+            name = f"{type(layer).__module__}.{type(layer).__qualname__}"
+            raise ConfigError(
+                f"layers: number {k} is a {name}, expected recurra.nn.{kind.__name__}, or a class made from it, which "
+                "reads rows without padding; its weights can be taken by load_state_dict."
+            )
+        found.append(layer)
+    return found
+
+
 class TransformerEncoder(nn.Module):
-    """Layers one on the other: drop-in for torch.nn.TransformerEncoder. norm: behind the last layer, or None"""
+    """Layers one on the other: drop-in for torch.nn.TransformerEncoder. norm: behind the last layer, or None
+
+    Raises ConfigError for a layer of another class.
+    """
 
     def __init__(self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
         super().__init__()
+        of_kind(TransformerEncoderLayer, [encoder_layer])
         self.layers = nn.ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.norm = norm
 
@@ -177,7 +198,7 @@ class TransformerEncoder(nn.Module):
         self, src: Tensor, mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
     ) -> Tensor:
         """As a layer's."""
-        batch_first = bool(self.layers[0].batch_first) if len(self.layers) else False
+        batch_first = any(layer.batch_first for layer in of_kind(TransformerEncoderLayer, self.layers))
         return by_steps(self, src, (mask, src_key_padding_mask), lengths, batch_first, self.rows)
 
     def rows(self, x: Tensor, rows: Rows) -> Tensor:
