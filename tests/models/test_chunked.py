@@ -110,7 +110,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others_and_padding_reaches_noth
 
 def test_no_step_sees_further_than_it_says_however_many_layers():
     model, x = encoder(num_layers=4), numbers(16).requires_grad_()
-    model(x, torch.tensor([16]), {}).outputs[5].sum().backward()  # of the second chunk: steps 4 to 7, and 8 and 9
+    model(x, torch.tensor([16]), {}).outputs[5, 0, 0].backward()  # of the second chunk: steps 4 to 7, and 8 and 9
     seen = x.grad[:, 0].abs().sum(1) > 0
     assert seen[4:10].all()
     assert not seen[10:].any()
