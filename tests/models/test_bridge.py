@@ -93,3 +93,11 @@ def test_schedules_are_those_of_the_paper(word: str, options: dict[str, float], 
     schedule = SAMPLING_SCHEDULES[word](**options)
     for update, probability in expected.items():
         assert schedule(update) == pytest.approx(probability, abs=1e-12)
+
+
+@pytest.mark.parametrize("word", ["last", "linear", "tanh"])
+def test_over_an_encoder_without_states_what_is_advised_can_be_made(word: str) -> None:
+    none = Ends({}, 0, 4)
+    with pytest.raises(ConfigError, match=r"final states, and it keeps none; set mean or zeros\.$"):
+        BRIDGES[word](none, target(1, h=2))
+    assert all(isinstance(BRIDGES[advised](none, target(1, h=2)), torch.nn.Module) for advised in ("mean", "zeros"))
