@@ -125,3 +125,14 @@ def test_gradients_are_those_of_double_numbers():
         found.append([p.grad for p in one.parameters()])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-4)
+
+
+def test_with_all_weights_of_attention_dropped_training_stays_finite():
+    model = encoder(dropout=0.0).train()
+    for block in model.blocks:
+        block.self_attn.dropout = 1.0
+    one, other = numbers(9), numbers(9)
+    other[3] += 1.0
+    found = [model(x, torch.tensor([9]), {}).outputs for x in (one, other)]
+    changed = (found[0] != found[1]).any(2)[:, 0]
+    assert changed.tolist() == [step == 3 for step in range(9)], "no step sees another"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.nn import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+from recurra.nn.transformer import CrossAttention, Pairs, SelfAttention
 from recurra.nn.transformer.layers import ACTIVATIONS
 
 LENGTHS, READ = [5, 2, 7, 5, 5], [3, 6, 1, 3, 4]
@@ -268,3 +269,28 @@ def test_a_layer_of_a_class_that_is_made_from_ours_runs(stack: Any, ours: Any, t
     given = (x, x) if ours is TransformerDecoderLayer else (x,)
     with torch.no_grad():
         torch.testing.assert_close(made(*given), 2 * plain(*given))
+
+
+@pytest.mark.parametrize(("options", "word"), [
+    ({"nhead": 0}, "num_heads: 0 do not divide 8; expected a divisor, from 1 on"),
+    ({"attention_dropout": 1.5}, "attention_dropout: expected a probability from 0 to 1, got 1.5"),
+])  # fmt: skip
+def test_options_of_attention_that_cannot_be_are_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        TransformerDecoderLayer(**({"d_model": 8, "nhead": 2} | options))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", [SelfAttention, CrossAttention])
+def test_with_all_weights_of_attention_dropped_it_says_its_output_bias(kind: Any, dtype: torch.dtype) -> None:
+    """As torch: the mean of nothing is zero, and so is the gradient of what was dropped."""
+    torch.manual_seed(0)
+    module = kind(8, 2, dropout=1.0).to(dtype)
+    nn.init.normal_(module.out_proj.bias)
+    x = torch.randn(5, 8, dtype=dtype, requires_grad=True)
+    pairs = Pairs.of(3, torch.tensor([3, 2]), 3, torch.tensor([3, 2]))
+    said = module(x, pairs.target)[0] if kind is SelfAttention else module(x, module.keys_and_values(x), pairs)
+    assert torch.equal(said, module.out_proj.bias.expand(5, 8))
+    said.sum().backward()
+    assert x.grad is not None
+    assert not x.grad.any()
