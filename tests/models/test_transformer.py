@@ -244,3 +244,16 @@ def test_layers_have_names_from_below_and_what_sees_all_cannot_stream() -> None:
 def test_what_cannot_take_effect_is_refused(options: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         made(**options)
+
+
+@pytest.mark.parametrize("part", ["dropout", "blocks.0.dropout1"])
+def test_dropout_that_is_on_alone_is_drawn_in_steps_as_in_the_whole(part: str) -> None:
+    model, x = made(causal=True, dropout=0.5), torch.randn(1, 2, 6)
+    model.get_submodule(part).train()
+    with torch.no_grad():
+        torch.manual_seed(1)
+        expected = model(x, torch.tensor([1, 1]), {}).summary
+        step = model.incremental()
+        torch.manual_seed(1)
+        assert torch.equal(step(x[0], {})[0], expected)
+        assert not torch.equal(step(x[0], {})[0], expected)

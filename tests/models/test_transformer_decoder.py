@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -251,3 +251,21 @@ def test_a_block_of_another_class_is_refused_and_not_left_out() -> None:
     for call in (model, model.start):
         with pytest.raises(ConfigError, match=r"^layers: number 1 is a torch.*Sequential, expected recurra.nn"):
             call(batch())
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_steps_have_no_dropout_where_a_part_has_it_on_alone(grad: bool) -> None:
+    model, b = small(dropout=0.5).eval(), batch()
+    with torch.set_grad_enabled(grad):
+        expected = model.step(b.inputs["target"][0], model.start(b))[0]
+        cast(Any, decoder_of(model).blocks[0]).dropout1.train()
+        found = model.step(b.inputs["target"][0], model.start(b))[0]
+    assert torch.equal(found, expected)
+
+
+def test_a_part_that_is_in_evaluation_stays_in_it_behind_steps() -> None:
+    model = small().train()
+    still = cast(Any, decoder_of(model).blocks[0]).dropout
+    still.eval()
+    model.step(batch().inputs["target"][0], model.start(batch()))
+    assert [module for module in model.modules() if not module.training] == [still]

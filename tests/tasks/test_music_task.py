@@ -237,3 +237,11 @@ def test_a_piece_ends_where_the_learned_positions_do() -> None:
     model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head="notes").eval()
     pieces = list(task.writer(model).write("C4 E4+G4", GenerationOptions(length=9)))
     assert [p.ended for p in pieces] == [False] * 3 + [True]
+
+
+def test_a_part_that_is_in_evaluation_stays_in_it_behind_what_is_written() -> None:
+    task = fitted()
+    model = model_for(task, num_layers=2, dropout=0.5).train()
+    model.head.eval()
+    list(task.writer(model).write("C4", GenerationOptions(length=1)))
+    assert {module for module in model.modules() if not module.training} == set(model.head.modules())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,6 +16,7 @@ from recurra.models.contract import Encoded
 from recurra.models.decoders.packed import PackedDecoder, Written
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.dropout import QuickDropout
+from recurra.nn.modes import in_evaluation
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.cache import KeyValueCache, reads_of
@@ -162,7 +162,7 @@ class AttendingDecoder(nn.Module):
         """The state before the first step: keys and values of the sources, computed once."""
         N, device = encoded.outputs.shape[1], encoded.outputs.device
         rows = Rows.of(len(encoded.outputs), encoded.lengths)
-        with _without_dropout(self):
+        with in_evaluation(self):
             source = self.project(rows.packed(encoded.outputs))
             pairs = (layer.multihead_attn.keys_and_values(source) for layer in self.layers)
             layers = tuple((keys.contiguous(), values.contiguous()) for keys, values in pairs)
@@ -193,7 +193,7 @@ class AttendingDecoder(nn.Module):
         if after.packed is not None and not torch.is_grad_enabled():
             return after.packed.log_probs(tokens, after.written(state)), after
         after, own_reads = after.with_reads(), after.cache.reads(after.held)
-        with _without_dropout(self):
+        with in_evaluation(self):
             x = self.places(self.embedding(tokens), torch.full_like(tokens, state.position))
             for k, layer in enumerate(self.layers):
                 x = self._stepped(k, layer, x, after, own_reads)
@@ -283,16 +283,3 @@ def _turned(module: SelfAttention, made: tuple[Tensor, Tensor, Tensor], at: int)
     heads = (len(q), module.num_heads, 1, module.head_dim)
     q, keys = (rotated(part.view(heads), at).view(len(q), -1) for part in (q, keys))
     return q, keys, values
-
-
-@contextmanager
-def _without_dropout(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation."""
-    training = module.training
-    if training:
-        module.eval()
-    try:
-        yield
-    finally:
-        if training:
-            module.train()

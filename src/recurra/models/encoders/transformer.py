@@ -19,6 +19,7 @@ from recurra.nn import SteadyLinear
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
+from recurra.nn.transformer.hooks import is_watched
 from recurra.nn.transformer.layers import NORMS, of_kind
 from recurra.nn.transformer.positions import Places, unused_positions
 from recurra.nn.transformer.steps import PackedSteps
@@ -153,7 +154,8 @@ class Transformer(nn.Module):
         if not self.causal:
             raise ConfigError(self.cannot_stream())
 
-        packed = None if self.training else PackedSteps.of(self.blocks, self.norm, self.window, self.kept_plan)
+        # Dropout that is on alone, and hooks, are what the whole has too.
+        packed = None if is_watched(self) else PackedSteps.of(self.blocks, self.norm, self.window, self.kept_plan)
 
         def step(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             if packed is not None and packed.takes(x, states):

@@ -233,7 +233,9 @@ def _refuse_sizes(embed_dim: int, num_heads: int, dropout: float) -> None:
     if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
         raise ConfigError(f"num_heads: {num_heads} do not divide {embed_dim}; expected a divisor, from 1 on.")
     if not 0 <= dropout <= 1:
-        raise ConfigError(f"attention_dropout: expected a probability from 0 to 1, got {dropout}; where it is left out, it is dropout.")
+        raise ConfigError(
+            f"attention_dropout: expected a probability from 0 to 1, got {dropout}; where it is left out it is dropout."
+        )
 
 
 def _refuse_window(window: int, *, causal: bool) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra.base.contracts import Batch, Origin, Record, most_steps
 from recurra.base.errors import ConfigError
+from recurra.nn.modes import in_evaluation
 from recurra.tasks.contract import GenerationOptions, Piece
 from recurra.tasks.music.chords import Chord, chords_of, note_name, outside, written
 
@@ -64,12 +65,9 @@ class MusicGenerator:
 
     def _read(self, notes: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (notes,) of the next chord, in float64, and the state after these."""
-        training = self._model.training
-        self._model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation(self._model):
             batch = Batch({"features": notes, **state}, torch.tensor([len(notes)], dtype=torch.int64), {}, ())
             outputs = self._model(batch).outputs
-        self._model.train(training)
         states = {name: value for name, value in outputs.items() if name.startswith("state.")}
         return outputs["logits"][-1, 0].double().cpu(), states
 
