@@ -136,3 +136,12 @@ def test_with_all_weights_of_attention_dropped_training_stays_finite():
     found = [model(x, torch.tensor([9]), {}).outputs for x in (one, other)]
     changed = (found[0] != found[1]).any(2)[:, 0]
     assert changed.tolist() == [step == 3 for step in range(9)], "no step sees another"
+
+
+@pytest.mark.parametrize("lengths", [[5, 3], [0, 0], [7, 0]])
+def test_outputs_have_as_many_steps_as_inputs_zero_where_padded(lengths):
+    model, x = encoder(), numbers(7, 2)
+    found, shorter = (model(each, torch.tensor(lengths), {}).outputs for each in (x, x[: max(lengths)]))
+    assert found.shape == (7, 2, 8)
+    assert torch.equal(found[: max(lengths)], shorter)
+    assert not found[max(lengths) :].any()

@@ -86,7 +86,7 @@ class Chunked(nn.Module):
         parts = torch.split(rows, list(blocks.lengths))
         means = [part.mean(0) if len(part) else part.new_zeros(part.shape[1]) for part in parts]
         summary = torch.stack(means) if means else rows.new_zeros(0, self.output_size)
-        return Encoded(blocks.padded(rows), lengths, summary, {})
+        return Encoded(blocks.padded(rows, len(x)), lengths, summary, {})
 
     def piece(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor], *, last: bool) -> Encoded:
         """What can be said with a piece more, whose lengths are of that; its states have the steps that wait.

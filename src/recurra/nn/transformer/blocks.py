@@ -78,9 +78,9 @@ class Blocks:
         source_, at_, keys_, queries, others, own_, place_, kept_ = numbers
         return cls(source_, at_, keys_, (queries, others), tuple(sizes), own_, place_, tuple(said), kept_)
 
-    def padded(self, rows: Tensor) -> Tensor:
-        """(T, N, d), zero where padded, of the rows (R, d) that are no copies."""
-        N, T = len(self.lengths), max(self.lengths, default=0)
+    def padded(self, rows: Tensor, T: int | None = None) -> Tensor:
+        """(T, N, d), zero where padded, of the rows (R, d) that are no copies. T: by default the most that one has"""
+        N, T = len(self.lengths), max(self.lengths, default=0) if T is None else T
         flat = rows.new_zeros(T * N, rows.shape[1])
         return flat.index_copy(0, self.place.to(rows.device), rows).view(T, N, rows.shape[1])
 
