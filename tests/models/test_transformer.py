@@ -93,6 +93,19 @@ def test_on_the_engine_pieces_and_steps_have_the_bits_of_the_whole(positions: st
 
 
 @pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+@pytest.mark.parametrize("window", [13, 41])
+def test_rotary_pieces_have_the_bits_of_the_whole_up_to_the_window_and_differ_by_rounding_beyond(window: int) -> None:
+    model, x = made(causal=True, window=window, positions="rotary"), torch.randn(41, 1, 6)
+    whole, states, found = model(x, torch.tensor([41]), {}).outputs, {}, []
+    for piece in torch.split(x, [1, 5, 20, 15]):
+        said = model(piece, torch.tensor([len(piece)]), states)
+        found.append(said.outputs)
+        states = said.states
+    torch.testing.assert_close(torch.cat(found), whole, rtol=1e-5, atol=1e-5)  # float32: some roundings a layer
+    assert torch.equal(torch.cat(found)[:window], whole[:window])
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 @pytest.mark.parametrize("positions", ["none", "sinusoid", "learned", "rotary"])
 @pytest.mark.parametrize(
     "options",

@@ -35,8 +35,9 @@ class Transformer(nn.Module):
     Nothing is computed for padding, and a row has the same bits alone and in any batch. The summary is the last step
     of a causal one, else the mean of all: of steps that see everything no single one is the whole.
     causal: it may come piece by piece: the keys and values of the last `window` steps are its state, "k_l0", "v_l0",
-    and "steps_l0", how many steps there have been. Pieces have the bits of the whole; the steps of `incremental`, made
-    without gradients, are one native call each and differ by rounding.
+    and "steps_l0", how many steps there have been. Pieces have the bits of the whole, but for rotary positions of a
+    sequence longer than the window: angles count from the first step that a piece knows, and scores, which depend on
+    distances alone, differ by rounding. So do the steps of `incremental`, one native call each without gradients.
     Raises ConfigError for options that cannot take effect.
     """
 
