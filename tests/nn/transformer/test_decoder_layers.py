@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -294,3 +295,47 @@ def test_with_all_weights_of_attention_dropped_it_says_its_output_bias(kind: Any
     said.sum().backward()
     assert x.grad is not None
     assert not x.grad.any()
+
+
+LAYERS = [(TransformerEncoderLayer, nn.TransformerEncoderLayer), (TransformerDecoderLayer, nn.TransformerDecoderLayer)]
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize(("ours", "theirs"), LAYERS)
+def test_the_constructor_takes_what_torchs_takes_in_the_same_order(ours: Any, theirs: Any, norm: str) -> None:
+    words = [name for name, each in signature(theirs).parameters.items()]
+    assert [name for name in signature(ours).parameters if name in words] == words
+    for device, dtype in (("cpu", torch.float64), ("meta", torch.bfloat16)):
+        layer = ours(8, 2, 16, 0.1, "relu", 1e-5, False, False, True, device, dtype, norm=norm)
+        assert {(p.device.type, p.dtype) for p in layer.parameters()} == {(device, dtype)}
+
+
+def test_a_layer_that_is_made_in_double_numbers_runs_in_them() -> None:
+    x = torch.randn(3, 2, 8, dtype=torch.float64)
+    assert TransformerDecoderLayer(8, 2, 16, dtype=torch.float64)(x, x).dtype is torch.float64
+    assert TransformerEncoderLayer(8, 2, 16, dtype=torch.float64)(x).dtype is torch.float64
+
+
+@pytest.mark.parametrize("given", [torch.tensor([2.7, 1.0]), torch.tensor([True, True]), [2, 1]], ids=str)
+@pytest.mark.parametrize("name", ["lengths", "memory_lengths"])
+def test_lengths_that_are_no_whole_numbers_are_refused(given: Any, name: str) -> None:
+    x = torch.zeros(3, 2, 8)
+    with pytest.raises(ConfigError, match=rf"^{name}: expected a tensor of 2 whole numbers from 0 to 3, got a "):
+        TransformerDecoderLayer(8, 2)(x, x, **{name: given})
+    if name == "lengths":
+        with pytest.raises(ConfigError, match=r"^lengths: expected a tensor of 2 whole numbers from 0 to 3, got a "):
+            TransformerEncoder(TransformerEncoderLayer(8, 2), 1)(x, lengths=given)
+
+
+def test_a_call_that_says_causal_needs_a_layer_that_is() -> None:
+    x = torch.randn(3, 2, 8)
+    for causal in (False, True):
+        layer = TransformerEncoderLayer(8, 2, 16, causal=causal)
+        stack = TransformerEncoder(layer, 1).eval()
+        for module in (layer.eval(), stack):
+            assert torch.equal(module(x, is_causal=False), module(x))
+            if causal:
+                assert torch.equal(module(x, is_causal=True), module(x))
+            else:
+                with pytest.raises(ConfigError, match=r"^is_causal: the layers see later steps"):
+                    module(x, is_causal=True)

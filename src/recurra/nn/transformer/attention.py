@@ -17,6 +17,7 @@ from recurra.nn.transformer.rows import Group, Pairs, Rows
 
 # Steps before a piece, of one layer: keys and values (N, W, d) each, the latest last.
 Cache = tuple[Tensor, Tensor]
+Device = torch.device | str | None
 
 
 class SelfAttention(nn.Module):
@@ -40,6 +41,8 @@ class SelfAttention(nn.Module):
         causal: bool = False,
         window: int = 0,
         rotary: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         _refuse_sizes(embed_dim, num_heads, dropout)
@@ -48,12 +51,7 @@ class SelfAttention(nn.Module):
             raise ConfigError(f"num_heads: heads of {embed_dim // num_heads} numbers; rotation needs an even number.")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.causal, self.window, self.rotary = dropout, causal, window, rotary
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim)) if bias else None
-        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-        if bias:
-            nn.init.zeros_(self.out_proj.bias)
+        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(S, d) of rows (S, d), with their keys and values (S, d), which a cache may keep.
@@ -152,17 +150,21 @@ class CrossAttention(nn.Module):
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, *, dropout: float = 0.0, bias: bool = True) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        dropout: float = 0.0,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
         _refuse_sizes(embed_dim, num_heads, dropout)
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout = dropout
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim)) if bias else None
-        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-        if bias:
-            nn.init.zeros_(self.out_proj.bias)
+        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, memory: Cache, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d). memory: keys and values of the source's rows, as `keys_and_values`"""
@@ -246,6 +248,19 @@ def _refuse_window(window: int, *, causal: bool) -> None:
             f"window: {window} has no effect where a step sees later ones; leave it out, or make the layer with "
             "causal=True."
         )
+
+
+def _make_weights(
+    module: SelfAttention | CrossAttention, size: int, *, bias: bool, device: Device, dtype: torch.dtype | None
+) -> None:
+    """Give a module its maps, drawn as torch.nn.MultiheadAttention draws them."""
+    weight = torch.empty(3 * size, size, device=device, dtype=dtype)
+    module.in_proj_weight = nn.Parameter(weight)
+    module.in_proj_bias = nn.Parameter(weight.new_zeros(3 * size)) if bias else None
+    module.out_proj = SteadyLinear(size, size, bias=bias, device=device, dtype=dtype)
+    nn.init.xavier_uniform_(module.in_proj_weight)
+    if bias:
+        nn.init.zeros_(module.out_proj.bias)
 
 
 def _mapped(module: SelfAttention | CrossAttention, x: Tensor, which: slice) -> Tensor:

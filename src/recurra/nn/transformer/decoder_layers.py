@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
-from recurra.nn.transformer.attention import Cache, CrossAttention, SelfAttention
+from recurra.nn.transformer.attention import Cache, CrossAttention, Device, SelfAttention
 from recurra.nn.transformer.layers import (
     GATED,
     Function,
@@ -19,6 +21,7 @@ from recurra.nn.transformer.layers import (
     fed_forward,
     made_norm,
     of_kind,
+    refuse_causal,
 )
 from recurra.nn.transformer.rows import Pairs
 
@@ -48,6 +51,8 @@ class TransformerDecoderLayer(nn.Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         *,
         norm: str = "layer",
         attention_dropout: float | None = None,
@@ -57,15 +62,16 @@ class TransformerDecoderLayer(nn.Module):
         super().__init__()
         weights = dropout if attention_dropout is None else attention_dropout
         self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, bias=bias, causal=causal, rotary=rotary)
-        self.multihead_attn = CrossAttention(d_model, nhead, dropout=weights, bias=bias)
+        factory: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
+        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, causal=causal, rotary=rotary, **factory)
+        self.multihead_attn = CrossAttention(d_model, nhead, dropout=weights, **factory)
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
-        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
+        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), **factory)
         self.dropout = QuickDropout(dropout)
-        self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
-        self.norm1, self.norm2, self.norm3 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(3))
+        self.linear2 = SteadyLinear(dim_feedforward, d_model, **factory)
+        self.norm1, self.norm2, self.norm3 = (made_norm(norm, d_model, layer_norm_eps, **factory) for _ in range(3))
         self.dropout1, self.dropout2, self.dropout3 = (QuickDropout(dropout) for _ in range(3))
 
     def forward(
@@ -164,8 +170,7 @@ def _refuse(masks: tuple[object, ...], *, tgt_is_causal: bool, memory_is_causal:
             "mask: is not read; give lengths=(N,) and memory_lengths=(N,), the real steps of each row, and make the "
             "layers with causal=True."
         )
-    if tgt_is_causal and not causal:
-        raise ConfigError("tgt_is_causal: the layers see later steps; make them with causal=True.")
+    refuse_causal("tgt_is_causal", asked=tgt_is_causal, causal=causal)
     if memory_is_causal:
         raise ConfigError("memory_is_causal: a step of the target sees all of its source; leave it out.")
 

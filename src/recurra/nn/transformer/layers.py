@@ -14,7 +14,7 @@ from recurra.base.errors import ConfigError
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.again import dropped_units, normed
-from recurra.nn.transformer.attention import Cache, SelfAttention
+from recurra.nn.transformer.attention import Cache, Device, SelfAttention
 from recurra.nn.transformer.hooks import is_hooked
 from recurra.nn.transformer.rows import Rows
 
@@ -53,6 +53,8 @@ class TransformerEncoderLayer(nn.Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         *,
         norm: str = "layer",
         attention_dropout: float | None = None,
@@ -70,23 +72,34 @@ class TransformerEncoderLayer(nn.Module):
             causal=causal,
             window=window,
             rotary=rotary,
+            device=device,
+            dtype=dtype,
         )
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
-        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
+        factory: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
+        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), **factory)
         self.dropout = QuickDropout(dropout)
-        self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
-        self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(2))
+        self.linear2 = SteadyLinear(dim_feedforward, d_model, **factory)
+        self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, **factory) for _ in range(2))
         self.dropout1, self.dropout2 = QuickDropout(dropout), QuickDropout(dropout)
 
     def forward(
-        self, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+        self,
+        src: Tensor,
+        src_mask: None = None,
+        src_key_padding_mask: None = None,
+        is_causal: bool = False,
+        *,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """(T, N, d), (N, T, d) with batch_first, or (T, d) of one sequence; zero behind each row's length.
 
-        lengths: (N,) real steps of each row; None: all are. Raises ConfigError for masks, whose place lengths take.
+        lengths: (N,) real steps of each row; None: all are
+        Raises ConfigError for masks, whose place lengths take, and for is_causal of a layer that is not.
         """
+        refuse_causal("is_causal", asked=is_causal, causal=self.self_attn.causal)
         return by_steps(self, src, (src_mask, src_key_padding_mask), lengths, self.batch_first, self.rows)
 
     def rows(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> Tensor:
@@ -148,12 +161,14 @@ def _can_be_made_again(layer: FeedsForward) -> bool:
     )
 
 
-def made_norm(word: str, size: int, eps: float, *, bias: bool) -> nn.Module:
+def made_norm(
+    word: str, size: int, eps: float, *, bias: bool, device: Device = None, dtype: torch.dtype | None = None
+) -> nn.Module:
     """A norm by its word. Raises ConfigError for an unknown one."""
     if word not in NORMS:
         raise ConfigError(f"norm: unknown word '{word}'; expected one of {', '.join(NORMS)}.")
-    options: dict[str, Any] = {"eps": eps} | ({"bias": bias} if word == "layer" else {})
-    return NORMS[word](size, **options)
+    options: dict[str, Any] = {"bias": bias} if word == "layer" else {}
+    return NORMS[word](size, eps=eps, device=device, dtype=dtype, **options)
 
 
 def activation_function(activation: str | Function) -> Function:
@@ -195,10 +210,18 @@ class TransformerEncoder(nn.Module):
         self.norm = norm
 
     def forward(
-        self, src: Tensor, mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+        self,
+        src: Tensor,
+        mask: None = None,
+        src_key_padding_mask: None = None,
+        is_causal: bool | None = None,
+        *,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """As a layer's."""
-        batch_first = any(layer.batch_first for layer in of_kind(TransformerEncoderLayer, self.layers))
+        layers = of_kind(TransformerEncoderLayer, self.layers)
+        refuse_causal("is_causal", asked=bool(is_causal), causal=all(layer.self_attn.causal for layer in layers))
+        batch_first = any(layer.batch_first for layer in layers)
         return by_steps(self, src, (mask, src_key_padding_mask), lengths, batch_first, self.rows)
 
     def rows(self, x: Tensor, rows: Rows) -> Tensor:
@@ -229,9 +252,18 @@ def by_steps(
     return y.squeeze(1) if alone else y.transpose(0, 1) if batch_first else y
 
 
+def refuse_causal(name: str, *, asked: bool, causal: bool) -> None:
+    """Raise ConfigError where a call asks for it and the layers are made otherwise."""
+    if asked and not causal:
+        raise ConfigError(f"{name}: the layers see later steps; make them with causal=True.")
+
+
 def checked_lengths(name: str, lengths: Tensor | None, T: int, N: int) -> Tensor:
     """(N,) lengths as they are given; all T where there are none. Raises ConfigError for others than 0 to T."""
     given = torch.full((N,), T, dtype=torch.int64) if lengths is None else lengths
+    if not isinstance(given, Tensor) or given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
+        found = f"a tensor of {given.dtype}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise ConfigError(f"{name}: expected a tensor of {N} whole numbers from 0 to {T}, got {found}.")
     if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
         raise ConfigError(f"{name}: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
     return given
