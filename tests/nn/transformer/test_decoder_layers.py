@@ -339,3 +339,24 @@ def test_a_call_that_says_causal_needs_a_layer_that_is() -> None:
             else:
                 with pytest.raises(ConfigError, match=r"^is_causal: the layers see later steps"):
                     module(x, is_causal=True)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_hooks_of_each_part_run_in_a_stack_with_the_rows_of_all_real_steps(
+    stack: Any, ours: Any, theirs: Any, grad: bool
+) -> None:
+    made, x, called = stack(ours(8, 2, 16), 1).eval(), torch.randn(3, 2, 8), dict[str, Any]()
+    names = [name for name, part in made.layers[0].named_modules() if name]
+
+    def seen(name: str, given: tuple[Any, ...]) -> None:
+        called[name] = tuple(given[0].shape[:1])
+
+    for name in names:
+        made.layers[0].get_submodule(name).register_forward_hook(
+            lambda module, given, said, name=name: seen(name, given)
+        )
+    lengths = {"lengths": torch.tensor([3, 1])}
+    with torch.set_grad_enabled(grad):
+        made(*((x, x) if ours is TransformerDecoderLayer else (x,)), **lengths)
+    assert called == dict.fromkeys(names, (4,))

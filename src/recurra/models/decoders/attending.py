@@ -85,7 +85,9 @@ class AttendingDecoder(nn.Module):
 
     embedding: of the target's tokens, (V, d)      project: from the encoder's outputs to d
     places: positions      blocks: layers      norm: behind the last      output: linear, from d to the vocabulary
-    Raises ConfigError for a block that is no TransformerDecoderLayer. Source: Vaswani et al. 2017, arXiv:1706.03762.
+    Hooks of parts run with all steps; in single steps those of attention do not, but of its out_proj, and nowhere those
+    of a whole block. Raises ConfigError for a block that is no TransformerDecoderLayer.
+    Source: Vaswani et al. 2017, arXiv:1706.03762.
     """
 
     def __init__(

@@ -34,8 +34,9 @@ class TransformerDecoderLayer(nn.Module):
 
     The constructor, the call and the state_dict are torch's, with lengths for masks; beyond it: `rms` norms, gated
     activations, rotary positions of the target, and `causal`, which is a property of the layer here. A row has
-    the same bits alone and in any batch, and padding is not computed on either side. Source: Vaswani et al. 2017,
-    arXiv:1706.03762, section 3.1.
+    the same bits alone and in any batch, and padding is not computed on either side. Stacks and models ask it for rows
+    or parts: hooks of its parts run there, and those of the layer itself only where it is called by itself.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.1.
     norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
     Raises ConfigError for options that cannot be.
     """

@@ -37,7 +37,8 @@ class TransformerEncoderLayer(nn.Module):
 
     The constructor, the call and the state_dict are torch's; beyond it: `rms` norms, gated activations, `causal` with
     a window, rotary positions. A row has the same bits alone and in any batch, and padding is not computed.
-    A gated activation has W_1 and V in the two halves of linear1.
+    A gated activation has W_1 and V in the two halves of linear1. Stacks and models ask a layer for rows: hooks of its
+    parts run there, with rows (S, d), and those of the layer itself only where it is called by itself.
     norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
     Raises ConfigError for options that cannot be.
     """
