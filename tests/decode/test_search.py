@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from decode.decode_room import DIVISORS, END, START, Path, Rules, Toy, every_sequence, plain_beam
+from decode.decode_room import DIVISORS, END, START, Path, Rules, StepTokens, Toy, every_sequence, plain_beam
 from recurra.base.errors import ConfigError, RunError, ShapeError
-from recurra.decode import LENGTH_PENALTIES, Hypothesis, beam_search, greedy
+from recurra.decode import LENGTH_PENALTIES, Hypothesis, beam_search, greedy, sample, stream
 
 LIMITS = [{}, {"min_length": 2}, {"no_repeat_ngram": 1}, {"no_repeat_ngram": 2, "min_length": 3}]
 ENDS = {"start": START, "end": END}
@@ -223,3 +224,32 @@ def test_a_shape_that_does_not_fit_is_named():
     toy.step = lambda tokens, state: (torch.zeros(3, 4), state)
     with pytest.raises(ShapeError, match=r"gave log-probabilities of shape \(3, 4\), expected \(2, V\)"):
         beam_search(toy, toy.state(2), num_rows=2, max_length=4, **ENDS)
+
+
+class Ending(Toy):
+    """A toy of which each row has a number of steps that it can take."""
+
+    most: Tensor | int | None = None
+
+    def most_steps(self, state: StepTokens) -> Tensor | int | None:
+        return self.most
+
+
+def sampled(steps, state, **options):
+    return sample(steps, state, **options, seed=3)
+
+
+@pytest.mark.parametrize("search", [greedy, beam_search, sampled])
+@pytest.mark.parametrize("most", [None, 4, torch.tensor([3, 9, 1])])
+def test_a_row_is_cut_where_its_steps_end_as_at_its_longest_length(search, most):
+    toy, same = Ending(num_tokens=9, sharpness=0.5), {"num_rows": 3, **ENDS}
+    toy.most = most
+    longest = torch.tensor([7, 7, 7]) if most is None else torch.as_tensor(most).expand(3).clamp(max=7)
+    assert search(toy, toy.state(3), **same, max_length=7) == search(Toy(9, sharpness=0.5), toy.state(3), **same,
+                                                                    max_length=longest.clone())
+
+
+def test_a_stream_ends_where_the_steps_do():
+    toy = Ending(change=lambda sentence, path, log_probs: np.where(np.arange(len(log_probs)) == END, -99.0, log_probs))
+    toy.most = 2
+    assert [token.ended for token in stream(toy, toy.state(1), **ENDS, max_length=5)] == [False, False]

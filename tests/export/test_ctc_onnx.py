@@ -257,3 +257,19 @@ def test_what_no_file_can_be_made_of_is_refused_by_name_and_none_is_left(
     with pytest.raises(ConfigError, match=said):
         exported(speech(True, **parts), tmp_path / "s.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("lengths", [[3, 5], [0, 0], [7, 1]])
+def test_a_file_of_chunks_has_as_many_outputs_as_inputs(lengths: list[int], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    sizes = {"features": 3, "labels": 5}
+    model = SequenceModel(sizes, inputs="vectors", encoder=AHEAD, head={"name": "tags", "output": "softmax"}).eval()
+    file = exported(model, tmp_path / "s.onnx")
+    features, numbers = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float32), np.array(lengths)
+    got = file(**{one.name: {"lengths": numbers}.get(one.name, features) for one in file.session.get_inputs()})
+    with torch.no_grad():
+        batch = Batch({"features": torch.from_numpy(features)}, torch.from_numpy(numbers), {}, ())
+        expected = model(batch).outputs
+    assert got["emissions"].shape == (7, 2, 5)
+    real = np.arange(7)[:, None] < numbers
+    np.testing.assert_allclose(got["emissions"][real], expected["emissions"].numpy()[real], atol=1e-5)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
+from recurra.models import EncoderDecoder
 from recurra.models.contract import Encoded, Ends
 from recurra.models.decoders.bridge import BRIDGES
 from recurra.models.decoders.scheduled_sampling import SAMPLING_SCHEDULES
@@ -93,3 +94,18 @@ def test_schedules_are_those_of_the_paper(word: str, options: dict[str, float], 
     schedule = SAMPLING_SCHEDULES[word](**options)
     for update, probability in expected.items():
         assert schedule(update) == pytest.approx(probability, abs=1e-12)
+
+
+@pytest.mark.parametrize("word", ["last", "linear", "tanh"])
+def test_over_an_encoder_without_states_what_is_advised_can_be_made(word: str) -> None:
+    none = Ends({}, 0, 4)
+    with pytest.raises(ConfigError, match=r"final states, and it keeps none; set mean or zeros\.$"):
+        BRIDGES[word](none, target(1, h=2))
+    assert all(isinstance(BRIDGES[advised](none, target(1, h=2)), torch.nn.Module) for advised in ("mean", "zeros"))
+
+
+def test_a_start_under_the_floor_is_refused() -> None:
+    sampling = {"name": "linear", "start": 0.3, "floor": 0.6}
+    with pytest.raises(ConfigError, match=r"^start: 0.3 has no effect under a floor of 0.6"):
+        EncoderDecoder({"tokens": 9, "target": 8}, decoder={"name": "recurrent", "scheduled_sampling": sampling})
+    assert SAMPLING_SCHEDULES["linear"](start=0.6, floor=0.6)(10**9) == 0.6

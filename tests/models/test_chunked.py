@@ -110,7 +110,7 @@ def test_a_row_has_the_same_bits_alone_and_among_others_and_padding_reaches_noth
 
 def test_no_step_sees_further_than_it_says_however_many_layers():
     model, x = encoder(num_layers=4), numbers(16).requires_grad_()
-    model(x, torch.tensor([16]), {}).outputs[5].sum().backward()  # of the second chunk: steps 4 to 7, and 8 and 9
+    model(x, torch.tensor([16]), {}).outputs[5, 0, 0].backward()  # of the second chunk: steps 4 to 7, and 8 and 9
     seen = x.grad[:, 0].abs().sum(1) > 0
     assert seen[4:10].all()
     assert not seen[10:].any()
@@ -125,3 +125,23 @@ def test_gradients_are_those_of_double_numbers():
         found.append([p.grad for p in one.parameters()])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a.double(), b, rtol=1e-3, atol=1e-4)
+
+
+def test_with_all_weights_of_attention_dropped_training_stays_finite():
+    model = encoder(dropout=0.0).train()
+    for block in model.blocks:
+        block.self_attn.dropout = 1.0
+    one, other = numbers(9), numbers(9)
+    other[3] += 1.0
+    found = [model(x, torch.tensor([9]), {}).outputs for x in (one, other)]
+    changed = (found[0] != found[1]).any(2)[:, 0]
+    assert changed.tolist() == [step == 3 for step in range(9)], "no step sees another"
+
+
+@pytest.mark.parametrize("lengths", [[5, 3], [0, 0], [7, 0]])
+def test_outputs_have_as_many_steps_as_inputs_zero_where_padded(lengths):
+    model, x = encoder(), numbers(7, 2)
+    found, shorter = (model(each, torch.tensor(lengths), {}).outputs for each in (x, x[: max(lengths)]))
+    assert found.shape == (7, 2, 8)
+    assert torch.equal(found[: max(lengths)], shorter)
+    assert not found[max(lengths) :].any()

@@ -17,12 +17,13 @@ from models.seq2seq_room import COPIES, SOURCES, TARGETS, V, batch, log_probs, s
 from oracles import decoder as oracle
 from oracles.catalogue import ORACLES
 from oracles.loop import Array
-from recurra.base.contracts import Batch
+from recurra.base.contracts import Batch, Loss
 from recurra.base.errors import ConfigError
 from recurra.cells import CELLS
 from recurra.lower import projects
 from recurra.models import MODELS, EncoderDecoder
 from recurra.nn import ATTENTIONS
+from recurra.training import fit
 
 COVERAGE = {"name": "additive", "coverage": True}
 # One of each way through the decoder: all at once, one by one, with what is carried beside the states.
@@ -398,6 +399,7 @@ def test_sampling_follows_its_schedule_and_its_counter_is_saved_with_the_weights
     for _ in range(5):
         truths.append(model.decoder.sampling(int(model.decoder.updates)))
         model(batch())
+        model.decoder.updated()
     assert truths == [0.75, 0.5, 0.25, 0.0, 0.0]
     model.eval()
     model(batch())
@@ -405,6 +407,17 @@ def test_sampling_follows_its_schedule_and_its_counter_is_saved_with_the_weights
     other = small(scheduled_sampling={"name": "linear", "start": 0.75, "slope": 0.25})
     other.load_state_dict(model.state_dict())
     assert int(other.decoder.updates) == 5
+
+
+def test_sampling_counts_updates_of_the_weights_however_many_batches_one_has() -> None:
+    model = small(scheduled_sampling={"name": "linear", "slope": 0.1})
+    rule = torch.optim.SGD(model.parameters(), lr=0.01)
+    steps = fit(
+        model, [batch() for _ in range(8)], optimizer=rule, schedule=lambda step: 0.01, accumulate=4, seed=0, epoch=0,
+        loss=lambda prediction, b: Loss(prediction.outputs["hidden"].square().sum(), 4), steps_done=0,
+        on_nonfinite=lambda failure: None,
+    )  # fmt: skip
+    assert [(progress.step, int(model.decoder.updates)) for progress in steps] == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("way", [{}, {"style": "luong"}, {"attention": "none"}, {"copying": True}], ids=str)

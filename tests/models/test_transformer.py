@@ -93,6 +93,19 @@ def test_on_the_engine_pieces_and_steps_have_the_bits_of_the_whole(positions: st
 
 
 @pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+@pytest.mark.parametrize("window", [13, 41])
+def test_rotary_pieces_have_the_bits_of_the_whole_up_to_the_window_and_differ_by_rounding_beyond(window: int) -> None:
+    model, x = made(causal=True, window=window, positions="rotary"), torch.randn(41, 1, 6)
+    whole, states, found = model(x, torch.tensor([41]), {}).outputs, {}, []
+    for piece in torch.split(x, [1, 5, 20, 15]):
+        said = model(piece, torch.tensor([len(piece)]), states)
+        found.append(said.outputs)
+        states = said.states
+    torch.testing.assert_close(torch.cat(found), whole, rtol=1e-5, atol=1e-5)  # float32: some roundings a layer
+    assert torch.equal(torch.cat(found)[:window], whole[:window])
+
+
+@pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 @pytest.mark.parametrize("positions", ["none", "sinusoid", "learned", "rotary"])
 @pytest.mark.parametrize(
     "options",
@@ -244,3 +257,16 @@ def test_layers_have_names_from_below_and_what_sees_all_cannot_stream() -> None:
 def test_what_cannot_take_effect_is_refused(options: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):
         made(**options)
+
+
+@pytest.mark.parametrize("part", ["dropout", "blocks.0.dropout1"])
+def test_dropout_that_is_on_alone_is_drawn_in_steps_as_in_the_whole(part: str) -> None:
+    model, x = made(causal=True, dropout=0.5), torch.randn(1, 2, 6)
+    model.get_submodule(part).train()
+    with torch.no_grad():
+        torch.manual_seed(1)
+        expected = model(x, torch.tensor([1, 1]), {}).summary
+        step = model.incremental()
+        torch.manual_seed(1)
+        assert torch.equal(step(x[0], {})[0], expected)
+        assert not torch.equal(step(x[0], {})[0], expected)

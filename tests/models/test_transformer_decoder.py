@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from recurra.decode import beam_search, greedy
 from recurra.models import EncoderDecoder
 from recurra.models.decoders.attending import AttendingDecoder
 from recurra.nn.transformer.attention import CrossAttention
+from recurra.tasks.translation.search import Speaker
 
 ATTENTION: Mapping[str, Any] = {"name": "transformer", "hidden_size": 8, "num_heads": 2}
 
@@ -222,3 +224,48 @@ def test_a_target_beyond_the_learned_positions_is_an_error_that_counts() -> None
     model = small(positions="learned", max_positions=2)
     with pytest.raises(ConfigError, match="max_positions: a sequence has 5 steps, and there are positions for 2"):
         model(batch())
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("grad", [False, True])
+def test_an_answer_without_an_end_is_cut_where_the_learned_positions_end(beam: int, grad: bool) -> None:
+    found = []
+    for positions in (6, 40):
+        model = small(positions="learned", max_positions=40).eval()
+        table = decoder_of(model).places.table
+        assert table is not None
+        table.weight, table.num_embeddings = nn.Parameter(table.weight[:positions]), positions
+        with torch.no_grad():
+            decoder_of(model).output.bias[3] = -50.0
+        common: dict[str, Any] = {"num_rows": 4, "start": 2, "end": 3, "max_length": 6 if positions == 40 else 30}
+        search = partial(beam_search, beam=beam) if beam > 1 else greedy
+        with torch.set_grad_enabled(grad):
+            found.append(search(Speaker(model), model.start(batch()), **common))
+    assert found[0] == found[1]
+    assert {len(row[0].tokens) for row in found[0]} == {6}
+
+
+def test_a_block_of_another_class_is_refused_and_not_left_out() -> None:
+    model = small().eval()
+    decoder_of(model).blocks[1] = nn.Sequential(decoder_of(model).blocks[1])
+    for call in (model, model.start):
+        with pytest.raises(ConfigError, match=r"^layers: number 1 is a torch.*Sequential, expected recurra.nn"):
+            call(batch())
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_steps_have_no_dropout_where_a_part_has_it_on_alone(grad: bool) -> None:
+    model, b = small(dropout=0.5).eval(), batch()
+    with torch.set_grad_enabled(grad):
+        expected = model.step(b.inputs["target"][0], model.start(b))[0]
+        cast(Any, decoder_of(model).blocks[0]).dropout1.train()
+        found = model.step(b.inputs["target"][0], model.start(b))[0]
+    assert torch.equal(found, expected)
+
+
+def test_a_part_that_is_in_evaluation_stays_in_it_behind_steps() -> None:
+    model = small().train()
+    still = cast(Any, decoder_of(model).blocks[0]).dropout
+    still.eval()
+    model.step(batch().inputs["target"][0], model.start(batch()))
+    assert [module for module in model.modules() if not module.training] == [still]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -341,3 +341,17 @@ def test_a_reply_never_has_so_many_tokens_twice_nor_an_unknown_one() -> None:
     words = answers(task, network(task), [example])[0].candidates[0].tokens
     assert len(words) == len(set(words)) <= 30
     assert "<unk>" not in words
+
+
+def test_replies_of_a_language_model_are_cut_where_the_positions_end_each_behind_its_own_context() -> None:
+    task = task_for()
+    encoder = {"name": "transformer", "hidden_size": 4, "num_heads": 2, "num_layers": 1, "causal": True,
+               "positions": "learned", "max_positions": 16}  # fmt: skip
+    model = network(task, {"encoder": encoder})
+    with torch.no_grad():
+        cast(Any, model).network.head.output.bias[EOS] = -50.0
+    rows = [task.example(record(turns), gold=False) for turns in (["is 3"], ["is 3 a number", "yes 3 is one"])]
+    batch = task.collate(rows, range(2))
+    assert len(set(batch.lengths.tolist())) == 2
+    replies = task.replying.run(cast(Any, model), batch, ["a", "b"])
+    assert [len(reply[0].tokens) for reply in replies] == (16 - batch.lengths).tolist()

@@ -509,3 +509,18 @@ def test_a_long_line_comes_out_as_its_tokens_join(tokenizer: Any) -> None:
     text = Text(reader.tokenizer, tokens[:1])
     assert len(tokens) > 140
     assert reader.tokenizer.join(tokens[:1]) + "".join(map(text.add, tokens[1:])) == reader.tokenizer.join(tokens)
+
+
+def test_writing_ends_where_the_learned_positions_do() -> None:
+    task = fitted()
+    torch.manual_seed(0)
+    encoder = {"name": "transformer", "causal": True, "hidden_size": 8, "num_heads": 2, "positions": "learned",
+               "max_positions": 6}  # fmt: skip
+    model = SequenceModel(task.model_sizes, inputs={"name": "tokens", "embedding_size": 8}, encoder=encoder,
+                          head="vocabulary").eval()  # fmt: skip
+    writer = task.writer(model)
+    numbers, _ = writer.read("to be")
+    pieces = list(writer.write("to be", GenerationOptions(length=12, temperature=0)))
+    assert len(pieces) == 6 - (len(numbers) - 1), "the last token of a prompt is read by the first step"
+    with pytest.raises(ConfigError, match="a sequence has 7 steps, and there are positions for 6"):
+        list(writer.write("to be to be to be", GenerationOptions(length=12)))

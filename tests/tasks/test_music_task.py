@@ -228,3 +228,20 @@ def test_a_run_of_other_notes_is_refused_and_dropout_without_layers_too() -> Non
         MusicConfig(lowest=30).restore(task.to_json(), "task.json")
     with pytest.raises(ConfigError, match="dropout: acts between layers, and there is one"):
         chords(88, dropout=0.2)
+
+
+def test_a_piece_ends_where_the_learned_positions_do() -> None:
+    task = fitted()
+    encoder = {"name": "transformer", "causal": True, "hidden_size": 8, "num_heads": 2, "positions": "learned",
+               "max_positions": 6}  # fmt: skip
+    model = SequenceModel(task.model_sizes, inputs="vectors", encoder=encoder, head="notes").eval()
+    pieces = list(task.writer(model).write("C4 E4+G4", GenerationOptions(length=9)))
+    assert [p.ended for p in pieces] == [False] * 3 + [True]
+
+
+def test_a_part_that_is_in_evaluation_stays_in_it_behind_what_is_written() -> None:
+    task = fitted()
+    model = model_for(task, num_layers=2, dropout=0.5).train()
+    model.head.eval()
+    list(task.writer(model).write("C4", GenerationOptions(length=1)))
+    assert {module for module in model.modules() if not module.training} == set(model.head.modules())

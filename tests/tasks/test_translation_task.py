@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -675,3 +675,18 @@ def test_the_digest_of_a_pair_changes_with_all_that_scores_read() -> None:
     rows = [record(also=["X Y"]), record(target="x y", also=["X Y"]), record(also=["X Y", "Y"])]
     assert len({task.example(one).digest() for one in rows}) == 3
     assert task.example(record(also=["X Y"], line=9)).digest() == task.example(rows[0]).digest()
+
+
+LEARNED = {"name": "transformer", "hidden_size": 8, "num_heads": 2, "positions": "learned", "max_positions": 5}
+
+
+@pytest.mark.parametrize("beam", [1, 2])
+def test_an_answer_that_does_not_end_is_cut_where_the_positions_end_and_shows_what_it_looked_at(beam: int) -> None:
+    task = task_of().with_options({"beam": beam, "attention": True})
+    model = EncoderDecoder(task.model_sizes, decoder=LEARNED).eval()
+    with torch.no_grad():
+        cast(Any, model.decoder).output.bias[EOS] = -50.0
+    examples = [task.example(record("a b"), gold=False)]
+    with torch.inference_mode():
+        (output,) = task.predict(model, task.collate(examples, [0]), examples)
+    assert (len(output.best.tokens), output.best.ended, len(output.attention or ())) == (5, False, 5)

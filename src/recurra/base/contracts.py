@@ -169,6 +169,21 @@ class MarksUse(Protocol):
     used: torch.Tensor
 
 
+class HasMostSteps(Protocol):
+    """Steps that end somewhere: a search closes a sequence there, as at its longest length."""
+
+    def most_steps(self, state: Any) -> int | torch.Tensor | None:
+        """How many are left from a state on, of each row (N,), or of all; None: any number."""
+        ...
+
+
+def most_steps(steps: object, state: Any) -> int | torch.Tensor | None:
+    """How many a model, a part of one, or what a search asks in its place can take from a state; None: any number."""
+    tell = getattr(steps, "most_steps", None)
+    most: int | torch.Tensor | None = None if tell is None else tell(state)
+    return most
+
+
 class Listener(Protocol):
     """Whoever should hear what happens."""
 

@@ -46,6 +46,8 @@ def beam_search(
     if n_best > beam:
         raise ConfigError(f"n_best: expected at most beam, which is {beam}, got {n_best}. Widen the beam.")
     bounds = limits(
+        steps,
+        state,
         num_rows=num_rows,
         start=start,
         end=end,

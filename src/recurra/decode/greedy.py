@@ -32,6 +32,8 @@ def greedy(
     when the model gives NaN or numbers that are no log-probabilities, or when no token may follow.
     """
     bounds = limits(
+        steps,
+        state,
         num_rows=num_rows,
         start=start,
         end=end,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.base.contracts import most_steps
 from recurra.base.errors import ConfigError, RunError, ShapeError
 from recurra.decode.steps import Bools, Floats, Ints
 
@@ -71,15 +72,28 @@ def _would_repeat(tokens: Ints, n: int) -> Ints:
 
 
 def limits(
-    *, num_rows: int, start: int, end: int, max_length: int | Tensor, min_length: int, no_repeat_ngram: int
+    steps: object,
+    state: object,
+    *,
+    num_rows: int,
+    start: int,
+    end: int,
+    max_length: int | Tensor,
+    min_length: int,
+    no_repeat_ngram: int,
 ) -> Limits:
-    """Check the options that every search has. Raises ConfigError or ShapeError that names the option."""
+    """Check the options of a search from this state; no row becomes longer than the steps it has (`HasMostSteps`).
+
+    Raises ConfigError or ShapeError that names the option.
+    """
     at_least("num_rows", num_rows, 0)
     at_least("start", start, 0)
     at_least("end", end, 0)
     at_least("min_length", min_length, 0)
     at_least("no_repeat_ngram", no_repeat_ngram, 0)
-    longest = _longest(max_length, num_rows)
+    longest, most = _longest(max_length, num_rows), most_steps(steps, state)
+    if most is not None:  # a row that has no step left says so at its first one
+        longest = np.minimum(longest, np.maximum(torch.as_tensor(most).cpu().numpy(), 1))
     if num_rows and min_length >= longest.max():
         raise ConfigError(
             f"min_length: expected less than max_length, which is {longest.max()} and counts the end, "

@@ -70,6 +70,8 @@ def stream(
     Raises what `greedy` raises; a wrong option at once, before the first token is asked for.
     """
     bounds = limits(
+        steps,
+        state,
         num_rows=num_rows,
         start=start,
         end=end,

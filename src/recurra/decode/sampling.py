@@ -42,6 +42,8 @@ def sample(
     if keys is not None and len(keys) != num_rows:
         raise ShapeError(f"keys: expected one for each of {num_rows} rows, got {len(keys)}.")
     bounds = limits(
+        steps,
+        state,
         num_rows=num_rows,
         start=start,
         end=end,

@@ -50,8 +50,13 @@ class Spans:
         return cls(torch.tensor([[0, steps, 0, steps]], dtype=torch.int64), steps * steps, True)
 
 
-def can_attend(q: Tensor, k: Tensor, v: Tensor) -> bool:
-    """Whether `attend` takes such rows: plain float32 on the CPU, each row's numbers side by side, not recorded."""
+def can_attend(q: Tensor, k: Tensor, v: Tensor, *, dropout: float = 0) -> bool:
+    """Whether `attend` takes such rows: plain float32 on the CPU, each row's numbers side by side, not recorded.
+
+    dropout: of the weights, not all of them: nothing would be left to scale
+    """
+    if not 0 <= round(dropout * DRAWS) < DRAWS:
+        return False
     tensors = [q, k, v]
     if recording() or not all(_is_rows(t) for t in tensors) or transformed(tensors):
         return False
@@ -72,7 +77,7 @@ def attend(
     """(Q, d): of queries (Q, d) and of keys and values (K, d), in heads of d / heads numbers side by side.
 
     causal: query i of L sees the keys up to i + keys - L      window: of these the last so many; 0: all
-    dropout: of the weights, 0..1, rounded to a multiple of 2^-31. A query that sees no key has zeros.
+    dropout: of the weights, 0 to less than 1, rounded to a multiple of 2^-31. A query that sees no key has zeros.
     """
     how = (heads, causal, window, *drawn(dropout))
     rows = [t if _in_rows(t) else in_order(t) for t in (q, k, v)]

@@ -205,6 +205,8 @@ def _chunked(draw: Drawing, encoder: Chunked, x: Value, lengths: Value, given: S
     outputs, _, _ = chunked(draw, encoder, x, lengths, {}, None)
     total = draw.put("ReduceSum", outputs, draw.integers(0), keepdims=0)
     count = draw.put("Max", draw.put("Cast", lengths, to=FLOAT), draw.constant(1.0))
+    behind = draw.put("Sub", draw.size(x, 0), draw.size(outputs, 0))  # steps that are padding in every row
+    outputs = draw.join([outputs, draw.zeros(behind, draw.size(x, 1), encoder.output_size)], 0)
     return EncodedValues(outputs, lengths, draw.put("Div", total, draw.spread(count, 1)), {})
 
 

@@ -15,6 +15,7 @@ from recurra.models.encoders import Pretrained, Transformer
 from recurra.models.inputs import WordPieces
 from recurra.nn.transformer import TransformerDecoderLayer, TransformerEncoderLayer
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
+from recurra.nn.transformer.layers import of_kind
 from recurra.nn.transformer.positions import Places, frequencies
 
 Layer = TransformerEncoderLayer | TransformerDecoderLayer
@@ -83,8 +84,7 @@ def through_all(
     """(T, N, d) of x (T, N, d) and its positions, through layers in which all real steps see one another."""
     steps = draw.steps(draw.size(x, 0))
     y = placed(draw, places, draw.put("Transpose", x, perm=[1, 0, 2]), draw.spread(steps, 0))
-    for block in blocks:
-        assert isinstance(block, TransformerEncoderLayer)
+    for block in of_kind(TransformerEncoderLayer, blocks):
         y, _ = _layer(draw, block, y, Sees(_mask(draw, real), steps, steps), None)
     return draw.put("Transpose", normed(draw, norm, y), perm=[1, 0, 2])
 
@@ -101,7 +101,7 @@ def _left(draw: Drawing, encoder: Transformer, y: Value, real: Value) -> Value:
 
 
 def _blocks(encoder: Transformer | Pretrained) -> list[TransformerEncoderLayer]:
-    return [block for block in encoder.blocks if isinstance(block, TransformerEncoderLayer)]
+    return of_kind(TransformerEncoderLayer, encoder.blocks)
 
 
 def _hidden(draw: Drawing, window: int, queries: Value, keys: Value, before: Value | None) -> Value:

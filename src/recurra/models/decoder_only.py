@@ -79,6 +79,10 @@ class DecoderOnly(nn.Module):
             logits = steady_linear(outputs["hidden"][0], outputs["output.weight"], outputs["output.bias"])
         return torch.log_softmax(logits, -1), ReadSoFar(after, state.steps)
 
+    def most_steps(self, state: ReadSoFar) -> int | Tensor | None:
+        """How many can follow, of each row (N,) or of all; None: any number."""
+        return state.steps.most_steps(state.states)
+
     def select(self, state: ReadSoFar, rows: Tensor) -> ReadSoFar:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""
         return state.select(rows)

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 from torch import Tensor, nn
 
-from recurra.base.contracts import Batch, Prediction
+from recurra.base.contracts import Batch, Prediction, most_steps
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf
 from recurra.config import build, located
@@ -120,6 +120,10 @@ class EncoderDecoder(nn.Module):
             tokens, state, end=end, left=left, never=never
         )
         return found
+
+    def most_steps(self, state: DecodingState) -> int | Tensor | None:
+        """How many can follow, of each row (N,) or of all; None: any number."""
+        return most_steps(self.decoder, state)
 
     def select(self, state: DecodingState, rows: Tensor) -> DecodingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""

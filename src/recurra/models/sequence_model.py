@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from recurra.base.contracts import Batch, Prediction
+from recurra.base.contracts import Batch, Prediction, most_steps
 from recurra.base.option import OneOf
 from recurra.config import build, located
 from recurra.models.contract import (
@@ -209,7 +209,7 @@ class IncrementalModel:
 
     def __init__(self, model: SequenceModel, vectors: Callable[[Tensor], Tensor] | None = None) -> None:
         """vectors: of tokens (N,) the vectors (N, I), for inputs that have no table of them"""
-        self._vectors, self._head = vectors or model.inputs.embedding, model.head
+        self._vectors, self._head, self._encoder = vectors or model.inputs.embedding, model.head, model.encoder
         with torch.no_grad():
             self._step = model.encoder.incremental()
 
@@ -219,6 +219,10 @@ class IncrementalModel:
             h, after = self._step(self._vectors(tokens), states_of(states))
             outputs = self._head(Encoded(h.unsqueeze(0), torch.ones_like(tokens), h, after))
         return outputs, {STATE + name: state for name, state in after.items()}
+
+    def most_steps(self, states: Mapping[str, Tensor]) -> int | Tensor | None:
+        """How many can follow "state.*", of each row (N,) or of all; None: any number."""
+        return most_steps(self._encoder, states_of(states))
 
 
 def _before(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

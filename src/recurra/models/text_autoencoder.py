@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import torch
 from torch import Tensor, nn
 
-from recurra.base.contracts import Batch, Prediction
+from recurra.base.contracts import Batch, Prediction, most_steps
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
 from recurra.config import build, located
@@ -143,6 +143,10 @@ class TextAutoencoder(nn.Module):
     def step(self, tokens: Tensor, state: DecodingState) -> tuple[Tensor, DecodingState]:
         """Log-probabilities (B, V) of the tokens after `tokens` (B,), and the state after them. Never any dropout."""
         return self._writer.step(tokens, state)
+
+    def most_steps(self, state: DecodingState) -> int | Tensor | None:
+        """How many can follow, of each row (N,) or of all; None: any number."""
+        return most_steps(self.decoder, state)
 
     def select(self, state: DecodingState, rows: Tensor) -> DecodingState:
         """The rows (K,) of the state, in this order; a row may come several times, or not at all."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recurra.base.errors import ConfigError
 from recurra.engine import Stepper
+from recurra.nn.modes import in_evaluation
 from recurra.nn.recurrent import Recurrent
 
 States = tuple[Tensor, ...]
@@ -48,11 +49,7 @@ def _steppers(layers: Recurrent) -> list[Stepper]:
 
 def _layer_call(layers: Recurrent, x: Tensor, states: Sequence[States]) -> tuple[States, ...]:
     stacked = tuple(torch.stack(column) for column in zip(*states, strict=True))
-    training = layers.training
-    layers.eval()
-    try:
+    with in_evaluation(layers):
         _, new = layers(x.unsqueeze(0), stacked if len(stacked) > 1 else stacked[0])
-    finally:
-        layers.train(training)
     columns = new if isinstance(new, tuple) else (new,)
     return tuple(tuple(column[k] for column in columns) for k in range(layers.num_layers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
-from recurra.nn import TransformerDecoder, TransformerDecoderLayer
+from recurra.nn import TransformerDecoder, TransformerDecoderLayer, TransformerEncoder, TransformerEncoderLayer
+from recurra.nn.transformer import CrossAttention, Pairs, SelfAttention
 from recurra.nn.transformer.layers import ACTIVATIONS
 
 LENGTHS, READ = [5, 2, 7, 5, 5], [3, 6, 1, 3, 4]
@@ -221,3 +223,140 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         TransformerDecoderLayer(8, 2)(torch.zeros(3, 2, 8), torch.zeros(3, 3, 8))
     with pytest.raises(ConfigError, match="have 2 and 3 dimensions"):
         TransformerDecoderLayer(8, 2)(torch.zeros(3, 8), torch.zeros(3, 3, 8))
+
+
+class Wrapped(nn.Module):
+    """Somebody's module around a layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *given: Any) -> Any:
+        return self.layer(*given)
+
+
+STACKS = [
+    (TransformerEncoder, TransformerEncoderLayer, nn.TransformerEncoderLayer),
+    (TransformerDecoder, TransformerDecoderLayer, nn.TransformerDecoderLayer),
+]
+
+
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_a_stack_of_another_class_is_refused_and_so_is_one_exchanged_later(stack: Any, ours: Any, theirs: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^layers: number 0 is a torch.*, expected recurra.nn.{ours.__name__}"):
+        stack(theirs(8, 2), 2)
+    made = stack(ours(8, 2), 2).eval()
+    made.layers[1] = Wrapped(made.layers[1])
+    x = (torch.zeros(3, 2, 8),) * (2 if ours is TransformerDecoderLayer else 1)
+    with pytest.raises(ConfigError, match=r"^layers: number 1 is a .*Wrapped, expected"):
+        made(*x)
+
+
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_a_layer_of_a_class_that_is_made_from_ours_runs(stack: Any, ours: Any, theirs: Any) -> None:
+    class Doubled(ours):
+        def parts(self, *given: Any) -> Any:
+            return 2 * super().parts(*given)
+
+        def with_keys(self, *given: Any) -> Any:
+            x, *keys = super().with_keys(*given)
+            return 2 * x, *keys
+
+    torch.manual_seed(0)
+    plain, x = stack(ours(8, 2, 16), 1).eval(), torch.randn(3, 2, 8)
+    made = stack(Doubled(8, 2, 16), 1).eval()
+    made.load_state_dict(plain.state_dict())
+    given = (x, x) if ours is TransformerDecoderLayer else (x,)
+    with torch.no_grad():
+        torch.testing.assert_close(made(*given), 2 * plain(*given))
+
+
+@pytest.mark.parametrize(("options", "word"), [
+    ({"nhead": 0}, "num_heads: 0 do not divide 8; expected a divisor, from 1 on"),
+    ({"attention_dropout": 1.5}, "attention_dropout: expected a probability from 0 to 1, got 1.5"),
+])  # fmt: skip
+def test_options_of_attention_that_cannot_be_are_refused(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigError, match=word):
+        TransformerDecoderLayer(**({"d_model": 8, "nhead": 2} | options))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", [SelfAttention, CrossAttention])
+def test_with_all_weights_of_attention_dropped_it_says_its_output_bias(kind: Any, dtype: torch.dtype) -> None:
+    """As torch: the mean of nothing is zero, and so is the gradient of what was dropped."""
+    torch.manual_seed(0)
+    module = kind(8, 2, dropout=1.0).to(dtype)
+    nn.init.normal_(module.out_proj.bias)
+    x = torch.randn(5, 8, dtype=dtype, requires_grad=True)
+    pairs = Pairs.of(3, torch.tensor([3, 2]), 3, torch.tensor([3, 2]))
+    said = module(x, pairs.target)[0] if kind is SelfAttention else module(x, module.keys_and_values(x), pairs)
+    assert torch.equal(said, module.out_proj.bias.expand(5, 8))
+    said.sum().backward()
+    assert x.grad is not None
+    assert not x.grad.any()
+
+
+LAYERS = [(TransformerEncoderLayer, nn.TransformerEncoderLayer), (TransformerDecoderLayer, nn.TransformerDecoderLayer)]
+
+
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize(("ours", "theirs"), LAYERS)
+def test_the_constructor_takes_what_torchs_takes_in_the_same_order(ours: Any, theirs: Any, norm: str) -> None:
+    words = [name for name, each in signature(theirs).parameters.items()]
+    assert [name for name in signature(ours).parameters if name in words] == words
+    for device, dtype in (("cpu", torch.float64), ("meta", torch.bfloat16)):
+        layer = ours(8, 2, 16, 0.1, "relu", 1e-5, False, False, True, device, dtype, norm=norm)
+        assert {(p.device.type, p.dtype) for p in layer.parameters()} == {(device, dtype)}
+
+
+def test_a_layer_that_is_made_in_double_numbers_runs_in_them() -> None:
+    x = torch.randn(3, 2, 8, dtype=torch.float64)
+    assert TransformerDecoderLayer(8, 2, 16, dtype=torch.float64)(x, x).dtype is torch.float64
+    assert TransformerEncoderLayer(8, 2, 16, dtype=torch.float64)(x).dtype is torch.float64
+
+
+@pytest.mark.parametrize("given", [torch.tensor([2.7, 1.0]), torch.tensor([True, True]), [2, 1]], ids=str)
+@pytest.mark.parametrize("name", ["lengths", "memory_lengths"])
+def test_lengths_that_are_no_whole_numbers_are_refused(given: Any, name: str) -> None:
+    x = torch.zeros(3, 2, 8)
+    with pytest.raises(ConfigError, match=rf"^{name}: expected a tensor of 2 whole numbers from 0 to 3, got a "):
+        TransformerDecoderLayer(8, 2)(x, x, **{name: given})
+    if name == "lengths":
+        with pytest.raises(ConfigError, match=r"^lengths: expected a tensor of 2 whole numbers from 0 to 3, got a "):
+            TransformerEncoder(TransformerEncoderLayer(8, 2), 1)(x, lengths=given)
+
+
+def test_a_call_that_says_causal_needs_a_layer_that_is() -> None:
+    x = torch.randn(3, 2, 8)
+    for causal in (False, True):
+        layer = TransformerEncoderLayer(8, 2, 16, causal=causal)
+        stack = TransformerEncoder(layer, 1).eval()
+        for module in (layer.eval(), stack):
+            assert torch.equal(module(x, is_causal=False), module(x))
+            if causal:
+                assert torch.equal(module(x, is_causal=True), module(x))
+            else:
+                with pytest.raises(ConfigError, match=r"^is_causal: the layers see later steps"):
+                    module(x, is_causal=True)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize(("stack", "ours", "theirs"), STACKS)
+def test_hooks_of_each_part_run_in_a_stack_with_the_rows_of_all_real_steps(
+    stack: Any, ours: Any, theirs: Any, grad: bool
+) -> None:
+    made, x, called = stack(ours(8, 2, 16), 1).eval(), torch.randn(3, 2, 8), dict[str, Any]()
+    names = [name for name, part in made.layers[0].named_modules() if name]
+
+    def seen(name: str, given: tuple[Any, ...]) -> None:
+        called[name] = tuple(given[0].shape[:1])
+
+    for name in names:
+        made.layers[0].get_submodule(name).register_forward_hook(
+            lambda module, given, said, name=name: seen(name, given)
+        )
+    lengths = {"lengths": torch.tensor([3, 1])}
+    with torch.set_grad_enabled(grad):
+        made(*((x, x) if ours is TransformerDecoderLayer else (x,)), **lengths)
+    assert called == dict.fromkeys(names, (4,))

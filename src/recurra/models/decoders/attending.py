@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,9 +16,11 @@ from recurra.models.contract import Encoded
 from recurra.models.decoders.packed import PackedDecoder, Written
 from recurra.nn import Embedding, SteadyLinear
 from recurra.nn.dropout import QuickDropout
+from recurra.nn.modes import in_evaluation
 from recurra.nn.transformer import Pairs, Rows, TransformerDecoderLayer, rotated
 from recurra.nn.transformer.attention import Cache, SelfAttention
 from recurra.nn.transformer.cache import KeyValueCache, reads_of
+from recurra.nn.transformer.layers import of_kind
 from recurra.nn.transformer.positions import Places
 
 # Steps of a greedy search in one native call, which no Ctrl-C ends before it is done.
@@ -84,6 +85,8 @@ class AttendingDecoder(nn.Module):
 
     embedding: of the target's tokens, (V, d)      project: from the encoder's outputs to d
     places: positions      blocks: layers      norm: behind the last      output: linear, from d to the vocabulary
+    Hooks of parts run with all steps; in single steps those of attention do not, but of its out_proj, and nowhere those
+    of a whole block. Raises ConfigError for a block that is no TransformerDecoderLayer.
     Source: Vaswani et al. 2017, arXiv:1706.03762.
     """
 
@@ -102,7 +105,7 @@ class AttendingDecoder(nn.Module):
         self.embedding = embedding
         self.project = project
         self.places = places
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = nn.ModuleList(of_kind(TransformerDecoderLayer, blocks))
         self.norm = norm
         self.output = output
         self.dropout = QuickDropout(dropout)
@@ -111,7 +114,7 @@ class AttendingDecoder(nn.Module):
     @property
     def layers(self) -> list[TransformerDecoderLayer]:
         """The layers, from below."""
-        return [block for block in self.blocks if isinstance(block, TransformerDecoderLayer)]
+        return of_kind(TransformerDecoderLayer, self.blocks)
 
     # -- all steps: training and scoring -------------------------------------------------------------------------------
 
@@ -153,11 +156,15 @@ class AttendingDecoder(nn.Module):
 
     # -- one step: decoding --------------------------------------------------------------------------------------------
 
+    def most_steps(self, state: AttendingState) -> int | None:
+        """Steps from here on that have a position; None: any number."""
+        return None if self.places.most is None else self.places.most - state.position
+
     def start(self, encoded: Encoded, copies: Tensor | None = None) -> AttendingState:
         """The state before the first step: keys and values of the sources, computed once."""
         N, device = encoded.outputs.shape[1], encoded.outputs.device
         rows = Rows.of(len(encoded.outputs), encoded.lengths)
-        with _without_dropout(self):
+        with in_evaluation(self):
             source = self.project(rows.packed(encoded.outputs))
             pairs = (layer.multihead_attn.keys_and_values(source) for layer in self.layers)
             layers = tuple((keys.contiguous(), values.contiguous()) for keys, values in pairs)
@@ -188,7 +195,7 @@ class AttendingDecoder(nn.Module):
         if after.packed is not None and not torch.is_grad_enabled():
             return after.packed.log_probs(tokens, after.written(state)), after
         after, own_reads = after.with_reads(), after.cache.reads(after.held)
-        with _without_dropout(self):
+        with in_evaluation(self):
             x = self.places(self.embedding(tokens), torch.full_like(tokens, state.position))
             for k, layer in enumerate(self.layers):
                 x = self._stepped(k, layer, x, after, own_reads)
@@ -278,16 +285,3 @@ def _turned(module: SelfAttention, made: tuple[Tensor, Tensor, Tensor], at: int)
     heads = (len(q), module.num_heads, 1, module.head_dim)
     q, keys = (rotated(part.view(heads), at).view(len(q), -1) for part in (q, keys))
     return q, keys, values
-
-
-@contextmanager
-def _without_dropout(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation."""
-    training = module.training
-    if training:
-        module.eval()
-    try:
-        yield
-    finally:
-        if training:
-            module.train()

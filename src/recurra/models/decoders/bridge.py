@@ -25,6 +25,7 @@ from recurra.models.contract import Encoded, Ends, layer_state
 from recurra.nn import SteadyLinear
 
 States = tuple[tuple[Tensor, ...], ...]
+NO_STATES = "bridge: {does} the encoder's final states, and it keeps none; set mean or zeros."
 
 
 class Zeros(nn.Module):
@@ -45,6 +46,8 @@ class Last(nn.Module):
         super().__init__()
         self.target = target
         each = [[dict(end.widths(k)) for k in range(end.layers)] for end in (source, target)]
+        if not source.states:
+            raise ConfigError(NO_STATES.format(does="last copies"))
         if each[0] != each[1]:
             raise ConfigError(
                 f"bridge: last copies states, and the encoder ends with {_described(source)} where the decoder starts "
@@ -134,7 +137,7 @@ def tanh(source: Ends, target: Ends) -> Mapped:
 
 def _final_states(source: Ends, word: str) -> FinalStates:
     if not source.states:
-        raise ConfigError(f"bridge: {word} maps the encoder's final states, and it keeps none; set mean or zeros.")
+        raise ConfigError(NO_STATES.format(does=f"{word} maps"))
     return FinalStates(source)
 
 

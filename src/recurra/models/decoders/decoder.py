@@ -292,9 +292,12 @@ class Decoder(nn.Module):
         """The probability of a true token at this update; 1 outside of training."""
         if self.sampling is None or not self.training:
             return 1.0
-        probability = self.sampling(int(self.updates))
-        self.updates += 1
-        return probability
+        return self.sampling(int(self.updates))
+
+    def updated(self) -> None:
+        """One more update is done: the schedule's place."""
+        if self.sampling is not None:
+            self.updates += 1
 
     def _at_once(self, first: DecoderState, tokens: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         """Nothing feeds back: the layers run over all steps in one fused call, and attention sees all their outputs."""

@@ -10,17 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
+from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.base.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Linear:
-    """A straight line down to a floor: max(floor, start - slope i), at update i."""
+    """A straight line down to a floor: max(floor, start - slope i), at update i.
+
+    Raises ConfigError for a floor above the start, which would have no effect.
+    """
 
     start: Annotated[float, Opt("probability of the true token at the first update", ge=0, le=1)] = 1.0
     slope: Annotated[float, Opt("decrease an update", gt=0, le=1)] = 1e-5
     floor: Annotated[float, Opt("smallest probability", ge=0, le=1)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.floor > self.start:
+            raise ConfigError(
+                f"start: {self.start:g} has no effect under a floor of {self.floor:g}; expected a floor from 0 to "
+                "start, since the probability falls."
+            )
 
     def __call__(self, update: int) -> float:
         return max(self.floor, self.start - self.slope * update)

@@ -16,7 +16,7 @@ from recurra.nn import SteadyLinear
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import TransformerEncoderLayer
 from recurra.nn.transformer.blocks import Blocks, Chunks, layer_of
-from recurra.nn.transformer.layers import NORMS
+from recurra.nn.transformer.layers import NORMS, of_kind
 from recurra.nn.transformer.positions import Places
 
 # What stands before a piece is called so among the states: inputs that wait, their number, and steps that were said.
@@ -86,7 +86,7 @@ class Chunked(nn.Module):
         parts = torch.split(rows, list(blocks.lengths))
         means = [part.mean(0) if len(part) else part.new_zeros(part.shape[1]) for part in parts]
         summary = torch.stack(means) if means else rows.new_zeros(0, self.output_size)
-        return Encoded(blocks.padded(rows), lengths, summary, {})
+        return Encoded(blocks.padded(rows, len(x)), lengths, summary, {})
 
     def piece(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor], *, last: bool) -> Encoded:
         """What can be said with a piece more, whose lengths are of that; its states have the steps that wait.
@@ -110,8 +110,7 @@ class Chunked(nn.Module):
         blocks = Blocks.of(each, before, self.chunks, last=last)
         y = self.project(x.reshape(len(x) * N, self.input_size)[blocks.source.to(x.device)])
         y, after = self.dropout(self.places(y, blocks.at.to(x.device))), dict[str, Tensor]()
-        for k, block in enumerate(self.blocks):
-            assert isinstance(block, TransformerEncoderLayer)
+        for k, block in enumerate(of_kind(TransformerEncoderLayer, self.blocks)):
             keys, values = (states.get(f"{name}_l{k}") for name in "kv")
             cache = None if keys is None or values is None else (self._rows(keys), self._rows(values))
             y, *kept = layer_of(block, y, blocks, cache)

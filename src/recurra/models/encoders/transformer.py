@@ -19,7 +19,8 @@ from recurra.nn import SteadyLinear
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.transformer import Rows, TransformerEncoderLayer
 from recurra.nn.transformer.attention import Cache
-from recurra.nn.transformer.layers import NORMS
+from recurra.nn.transformer.hooks import is_watched
+from recurra.nn.transformer.layers import NORMS, of_kind
 from recurra.nn.transformer.positions import Places, unused_positions
 from recurra.nn.transformer.steps import PackedSteps
 from recurra.nn.transformer.whole import through
@@ -34,8 +35,9 @@ class Transformer(nn.Module):
     Nothing is computed for padding, and a row has the same bits alone and in any batch. The summary is the last step
     of a causal one, else the mean of all: of steps that see everything no single one is the whole.
     causal: it may come piece by piece: the keys and values of the last `window` steps are its state, "k_l0", "v_l0",
-    and "steps_l0", how many steps there have been. Pieces have the bits of the whole; the steps of `incremental`, made
-    without gradients, are one native call each and differ by rounding.
+    and "steps_l0", how many steps there have been. Pieces have the bits of the whole, but for rotary positions of a
+    sequence longer than the window: angles count from the first step that a piece knows, and scores, which depend on
+    distances alone, differ by rounding. So do the steps of `incremental`, one native call each without gradients.
     Raises ConfigError for options that cannot take effect.
     """
 
@@ -88,6 +90,12 @@ class Transformer(nn.Module):
         self.dropout = QuickDropout(dropout)
         self.kept_plan: KeptPlan[EncoderPlan] = KeptPlan()
 
+    def most_steps(self, states: Mapping[str, Tensor]) -> int | Tensor | None:
+        """Steps behind these states, of each row (N,) or of all, that have a position; None: any number."""
+        if self.places.most is None or "steps_l0" not in states:
+            return self.places.most
+        return self.places.most - states["steps_l0"][:, 0].to(torch.int64)
+
     def forward(self, x: Tensor, lengths: Tensor, states: Mapping[str, Tensor]) -> Encoded:
         if torch.is_grad_enabled():
             self.kept_plan.drop()
@@ -98,8 +106,7 @@ class Transformer(nn.Module):
             y = through(self.blocks, y, rows, self.norm)
             return Encoded(rows.padded(y), lengths, rows.means(y), {})
         after: dict[str, Tensor] = {}
-        for k, block in enumerate(self.blocks):
-            assert isinstance(block, TransformerEncoderLayer)
+        for k, block in enumerate(of_kind(TransformerEncoderLayer, self.blocks)):
             cache = self._cache(states, k, x.shape[1], y)
             y, keys, values = block.with_keys(y, rows, cache)
             after |= {
@@ -148,7 +155,8 @@ class Transformer(nn.Module):
         if not self.causal:
             raise ConfigError(self.cannot_stream())
 
-        packed = None if self.training else PackedSteps.of(self.blocks, self.norm, self.window, self.kept_plan)
+        # Dropout that is on alone, and hooks, are what the whole has too.
+        packed = None if is_watched(self) else PackedSteps.of(self.blocks, self.norm, self.window, self.kept_plan)
 
         def step(x: Tensor, states: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             if packed is not None and packed.takes(x, states):

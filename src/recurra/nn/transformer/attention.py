@@ -17,15 +17,18 @@ from recurra.nn.transformer.rows import Group, Pairs, Rows
 
 # Steps before a piece, of one layer: keys and values (N, W, d) each, the latest last.
 Cache = tuple[Tensor, Tensor]
+Device = torch.device | str | None
 
 
 class SelfAttention(nn.Module):
     """softmax(Q K^T / sqrt(d_k)) V in several heads, concatenated and projected (Vaswani et al. 2017, section 3.2).
 
     Parameters are called as those of torch.nn.MultiheadAttention: in_proj_weight (3 d, d), out_proj.
-    causal: a step sees itself and what is before it      window: at most so many steps, itself among them; 0: all
-    rotary: queries and keys are turned by their positions      dropout: of the weights, in training
-    Raises ConfigError if num_heads does not divide embed_dim, and for rotary heads of odd size.
+    causal: a step sees itself and what is before it
+    window: at most so many steps, itself among them, where it is causal; 0: all
+    rotary: queries and keys are turned by their positions      dropout: of the weights, in training, 0..1
+    Raises ConfigError for heads that do not divide embed_dim, rotary ones of odd size, a window where a step sees later
+    ones, and numbers that cannot be.
     """
 
     def __init__(
@@ -38,19 +41,17 @@ class SelfAttention(nn.Module):
         causal: bool = False,
         window: int = 0,
         rotary: bool = False,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _refuse_heads(embed_dim, num_heads)
+        _refuse_sizes(embed_dim, num_heads, dropout)
+        _refuse_window(window, causal=causal)
         if rotary and (embed_dim // num_heads) % 2:
             raise ConfigError(f"num_heads: heads of {embed_dim // num_heads} numbers; rotation needs an even number.")
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout, self.causal, self.window, self.rotary = dropout, causal, window, rotary
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim)) if bias else None
-        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-        if bias:
-            nn.init.zeros_(self.out_proj.bias)
+        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(S, d) of rows (S, d), with their keys and values (S, d), which a cache may keep.
@@ -58,7 +59,7 @@ class SelfAttention(nn.Module):
         cache: keys and values (N, W, d) of the steps before, the latest last, of which a group has seen `seen`
         """
         q, k, v = self.projected(x)
-        if cache is None and can_attend(q, k, v):
+        if cache is None and can_attend(q, k, v, dropout=self.drops):
             queries, keys = (self._turned(part, rows.steps) for part in (q, k))
             return self.out_proj(self.over(queries, keys, v, rows.spans)), k, v
         sizes = [group.sequences * group.length for group in rows.groups]
@@ -86,10 +87,14 @@ class SelfAttention(nn.Module):
             return rows
         return rotated_at(rows.view(-1, self.num_heads, self.head_dim), steps.unsqueeze(1)).flatten(1)
 
+    @property
+    def drops(self) -> float:
+        """The dropout of the weights now."""
+        return self.dropout if self.training else 0.0
+
     def over(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
         """(Q, d): the means of values (K, d) that queries (Q, d) take by keys (K, d), for rows that `can_attend`."""
-        dropout = self.dropout if self.training else 0.0
-        return attend(q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=dropout)
+        return attend(q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=self.drops)
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (S, d) of rows (S, d)."""
@@ -103,7 +108,7 @@ class SelfAttention(nn.Module):
         if cache is not None and seen:
             before = [self._before(part, group) for part in cache]
             keys, values = torch.cat([before[0], keys], 1), torch.cat([before[1], values], 1)
-        if can_attend(q, k, v):
+        if can_attend(q, k, v, dropout=self.drops):
             spans = Spans.of(*(torch.full((n,), steps, dtype=torch.int64) for steps in (L, seen + L)))
             keys, values = (part.reshape(-1, self.embed_dim) for part in (keys, values))
             at = torch.arange(seen + L)
@@ -117,7 +122,7 @@ class SelfAttention(nn.Module):
             keys,
             values,
             mask,
-            self.dropout if self.training else 0.0,
+            self.drops,
             is_causal=self.causal and mask is None and L > 1,
         )
         return said.transpose(1, 2).reshape(n * L, self.embed_dim)
@@ -141,32 +146,40 @@ class CrossAttention(nn.Module):
 
     Parameters are called as those of torch.nn.MultiheadAttention: in_proj_weight (3 d, d), out_proj.
     Of a source without steps the mean is zero, and the layer says its output bias, in training as in service.
-    Raises ConfigError if num_heads does not divide embed_dim.
+    Raises ConfigError if num_heads does not divide embed_dim, and for a dropout outside 0..1.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
     """
 
-    def __init__(self, embed_dim: int, num_heads: int, *, dropout: float = 0.0, bias: bool = True) -> None:
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        dropout: float = 0.0,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
-        _refuse_heads(embed_dim, num_heads)
+        _refuse_sizes(embed_dim, num_heads, dropout)
         self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
         self.dropout = dropout
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * embed_dim, embed_dim))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * embed_dim)) if bias else None
-        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias)
-        nn.init.xavier_uniform_(self.in_proj_weight)
-        if bias:
-            nn.init.zeros_(self.out_proj.bias)
+        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, memory: Cache, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d). memory: keys and values of the source's rows, as `keys_and_values`"""
         q = self.queries(x)
-        if can_attend(q, *memory):
-            dropout = self.dropout if self.training else 0.0
-            means: Tensor = self.out_proj(attend(q, *memory, pairs.spans, self.num_heads, dropout=dropout))
+        if can_attend(q, *memory, dropout=self.drops):
+            means: Tensor = self.out_proj(attend(q, *memory, pairs.spans, self.num_heads, dropout=self.drops))
             return means
         found = [self._attended(q, memory, *group) for group in pairs.groups]
         said: Tensor = self.out_proj(torch.cat(found) if found else q)
         return said
+
+    @property
+    def drops(self) -> float:
+        """The dropout of the weights now."""
+        return self.dropout if self.training else 0.0
 
     def queries(self, x: Tensor) -> Tensor:
         """(S, d) of a target's rows (S, d)."""
@@ -193,7 +206,7 @@ class CrossAttention(nn.Module):
         if not source.length:
             return q.new_zeros(target.sequences * target.length, self.embed_dim)
         queries, keys, values = self._heads(q, target), *(self._heads(part, source) for part in memory)
-        said = attended(queries, keys, values, None, self.dropout if self.training else 0.0)
+        said = attended(queries, keys, values, None, self.drops)
         return said.transpose(1, 2).reshape(target.sequences * target.length, self.embed_dim)
 
     def _heads(self, part: Tensor, group: Group) -> Tensor:
@@ -218,9 +231,36 @@ def attended(
     return quick_dropout(torch.softmax(scores, -1), dropout) @ values
 
 
-def _refuse_heads(embed_dim: int, num_heads: int) -> None:
-    if embed_dim % num_heads:
-        raise ConfigError(f"num_heads: {num_heads} do not divide {embed_dim}; expected a divisor.")
+def _refuse_sizes(embed_dim: int, num_heads: int, dropout: float) -> None:
+    if num_heads < 1 or embed_dim < 1 or embed_dim % num_heads:
+        raise ConfigError(f"num_heads: {num_heads} do not divide {embed_dim}; expected a divisor, from 1 on.")
+    if not 0 <= dropout <= 1:
+        raise ConfigError(
+            f"attention_dropout: expected a probability from 0 to 1, got {dropout}; where it is left out it is dropout."
+        )
+
+
+def _refuse_window(window: int, *, causal: bool) -> None:
+    if type(window) is not int or window < 0:
+        raise ConfigError(f"window: expected a whole number of steps from 0 on, 0 being all, got {window!r}.")
+    if window and not causal:
+        raise ConfigError(
+            f"window: {window} has no effect where a step sees later ones; leave it out, or make the layer with "
+            "causal=True."
+        )
+
+
+def _make_weights(
+    module: SelfAttention | CrossAttention, size: int, *, bias: bool, device: Device, dtype: torch.dtype | None
+) -> None:
+    """Give a module its maps, drawn as torch.nn.MultiheadAttention draws them."""
+    weight = torch.empty(3 * size, size, device=device, dtype=dtype)
+    module.in_proj_weight = nn.Parameter(weight)
+    module.in_proj_bias = nn.Parameter(weight.new_zeros(3 * size)) if bias else None
+    module.out_proj = SteadyLinear(size, size, bias=bias, device=device, dtype=dtype)
+    nn.init.xavier_uniform_(module.in_proj_weight)
+    if bias:
+        nn.init.zeros_(module.out_proj.bias)
 
 
 def _mapped(module: SelfAttention | CrossAttention, x: Tensor, which: slice) -> Tensor:

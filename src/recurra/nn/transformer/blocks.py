@@ -78,9 +78,9 @@ class Blocks:
         source_, at_, keys_, queries, others, own_, place_, kept_ = numbers
         return cls(source_, at_, keys_, (queries, others), tuple(sizes), own_, place_, tuple(said), kept_)
 
-    def padded(self, rows: Tensor) -> Tensor:
-        """(T, N, d), zero where padded, of the rows (R, d) that are no copies."""
-        N, T = len(self.lengths), max(self.lengths, default=0)
+    def padded(self, rows: Tensor, T: int | None = None) -> Tensor:
+        """(T, N, d), zero where padded, of the rows (R, d) that are no copies. T: by default the most that one has"""
+        N, T = len(self.lengths), max(self.lengths, default=0) if T is None else T
         flat = rows.new_zeros(T * N, rows.shape[1])
         return flat.index_copy(0, self.place.to(rows.device), rows).view(T, N, rows.shape[1])
 
@@ -117,14 +117,14 @@ def _turned(attention: SelfAttention, rows: Tensor, steps: Tensor) -> Tensor:
 
 def _attended(attention: SelfAttention, q: Tensor, k: Tensor, v: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
     """(S, d): of queries (S, d), and keys and values (M, d), block by block."""
-    if can_attend(q, k, v):
+    if can_attend(q, k, v, dropout=attention.drops):
         return attention.over(q, k, v, Spans.of(*torch.tensor(sizes, dtype=torch.int64).T))
-    dropout, found, row, other = attention.dropout if attention.training else 0.0, [], 0, 0
+    found, row, other = list[Tensor](), 0, 0
     for (queries, keys), some in groupby(sizes):
         number = len(list(some))
         parts = (q[row : row + number * queries], *(p[other : other + number * keys] for p in (k, v)))
         heads = [p.view(number, -1, attention.num_heads, attention.head_dim).transpose(1, 2) for p in parts]
-        said = attended(heads[0], heads[1], heads[2], None, dropout)
+        said = attended(heads[0], heads[1], heads[2], None, attention.drops)
         found.append(said.transpose(1, 2).reshape(number * queries, attention.embed_dim))
         row, other = row + number * queries, other + number * keys
     return torch.cat(found) if found else q

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from recurra.base.errors import ConfigError
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
-from recurra.nn.transformer.attention import Cache, CrossAttention, SelfAttention
+from recurra.nn.transformer.attention import Cache, CrossAttention, Device, SelfAttention
 from recurra.nn.transformer.layers import (
     GATED,
     Function,
@@ -18,6 +20,8 @@ from recurra.nn.transformer.layers import (
     checked_lengths,
     fed_forward,
     made_norm,
+    of_kind,
+    refuse_causal,
 )
 from recurra.nn.transformer.rows import Pairs
 
@@ -30,8 +34,9 @@ class TransformerDecoderLayer(nn.Module):
 
     The constructor, the call and the state_dict are torch's, with lengths for masks; beyond it: `rms` norms, gated
     activations, rotary positions of the target, and `causal`, which is a property of the layer here. A row has
-    the same bits alone and in any batch, and padding is not computed on either side. Source: Vaswani et al. 2017,
-    arXiv:1706.03762, section 3.1.
+    the same bits alone and in any batch, and padding is not computed on either side. Stacks and models ask it for rows
+    or parts: hooks of its parts run there, and those of the layer itself only where it is called by itself.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.1.
     norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
     Raises ConfigError for options that cannot be.
     """
@@ -47,6 +52,8 @@ class TransformerDecoderLayer(nn.Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         *,
         norm: str = "layer",
         attention_dropout: float | None = None,
@@ -56,15 +63,16 @@ class TransformerDecoderLayer(nn.Module):
         super().__init__()
         weights = dropout if attention_dropout is None else attention_dropout
         self.batch_first, self.norm_first = batch_first, norm_first
-        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, bias=bias, causal=causal, rotary=rotary)
-        self.multihead_attn = CrossAttention(d_model, nhead, dropout=weights, bias=bias)
+        factory: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
+        self.self_attn = SelfAttention(d_model, nhead, dropout=weights, causal=causal, rotary=rotary, **factory)
+        self.multihead_attn = CrossAttention(d_model, nhead, dropout=weights, **factory)
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
-        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
+        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), **factory)
         self.dropout = QuickDropout(dropout)
-        self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
-        self.norm1, self.norm2, self.norm3 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(3))
+        self.linear2 = SteadyLinear(dim_feedforward, d_model, **factory)
+        self.norm1, self.norm2, self.norm3 = (made_norm(norm, d_model, layer_norm_eps, **factory) for _ in range(3))
         self.dropout1, self.dropout2, self.dropout3 = (QuickDropout(dropout) for _ in range(3))
 
     def forward(
@@ -113,10 +121,14 @@ class TransformerDecoderLayer(nn.Module):
 
 
 class TransformerDecoder(nn.Module):
-    """Layers one on the other: drop-in for torch.nn.TransformerDecoder. norm: behind the last layer, or None"""
+    """Layers one on the other: drop-in for torch.nn.TransformerDecoder. norm: behind the last layer, or None
+
+    Raises ConfigError for a layer of another class.
+    """
 
     def __init__(self, decoder_layer: TransformerDecoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
         super().__init__()
+        of_kind(TransformerDecoderLayer, [decoder_layer])
         self.layers = nn.ModuleList(copy.deepcopy(decoder_layer) for _ in range(num_layers))
         self.norm = norm
 
@@ -144,7 +156,7 @@ class TransformerDecoder(nn.Module):
     @property
     def blocks(self) -> list[TransformerDecoderLayer]:
         """The layers, from below."""
-        return [layer for layer in self.layers if isinstance(layer, TransformerDecoderLayer)]
+        return of_kind(TransformerDecoderLayer, self.layers)
 
     def rows(self, x: Tensor, source: Tensor, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d) and the source's (R, d)."""
@@ -159,8 +171,7 @@ def _refuse(masks: tuple[object, ...], *, tgt_is_causal: bool, memory_is_causal:
             "mask: is not read; give lengths=(N,) and memory_lengths=(N,), the real steps of each row, and make the "
             "layers with causal=True."
         )
-    if tgt_is_causal and not causal:
-        raise ConfigError("tgt_is_causal: the layers see later steps; make them with causal=True.")
+    refuse_causal("tgt_is_causal", asked=tgt_is_causal, causal=causal)
     if memory_is_causal:
         raise ConfigError("memory_is_causal: a step of the target sees all of its source; leave it out.")
 

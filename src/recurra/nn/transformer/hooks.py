@@ -1,4 +1,8 @@
-"""Whether something else runs when a module is called."""
+"""Whether something else runs when a module is called.
+
+Layers of Transformers are asked for rows and not called, so hooks of a whole layer run in no stack
+(docs/concepts/engine.md); parts are called one by one for such a hook all the same.
+"""
 
 from __future__ import annotations
 

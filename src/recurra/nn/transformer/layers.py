@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from recurra.base.errors import ConfigError
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.again import dropped_units, normed
-from recurra.nn.transformer.attention import Cache, SelfAttention
+from recurra.nn.transformer.attention import Cache, Device, SelfAttention
 from recurra.nn.transformer.hooks import is_hooked
 from recurra.nn.transformer.rows import Rows
 
@@ -37,7 +37,8 @@ class TransformerEncoderLayer(nn.Module):
 
     The constructor, the call and the state_dict are torch's; beyond it: `rms` norms, gated activations, `causal` with
     a window, rotary positions. A row has the same bits alone and in any batch, and padding is not computed.
-    A gated activation has W_1 and V in the two halves of linear1.
+    A gated activation has W_1 and V in the two halves of linear1. Stacks and models ask a layer for rows: hooks of its
+    parts run there, with rows (S, d), and those of the layer itself only where it is called by itself.
     norm_first: x + f(norm(x)), which needs a norm behind the last layer; else norm(x + f(x))
     Raises ConfigError for options that cannot be.
     """
@@ -53,6 +54,8 @@ class TransformerEncoderLayer(nn.Module):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
         *,
         norm: str = "layer",
         attention_dropout: float | None = None,
@@ -70,23 +73,34 @@ class TransformerEncoderLayer(nn.Module):
             causal=causal,
             window=window,
             rotary=rotary,
+            device=device,
+            dtype=dtype,
         )
         self.gated = isinstance(activation, str) and activation in GATED
         self.activation: Function = activation_function(activation)
         self.word = activation if isinstance(activation, str) else ""
-        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), bias=bias)
+        factory: dict[str, Any] = {"bias": bias, "device": device, "dtype": dtype}
+        self.linear1 = SteadyLinear(d_model, dim_feedforward * (1 + self.gated), **factory)
         self.dropout = QuickDropout(dropout)
-        self.linear2 = SteadyLinear(dim_feedforward, d_model, bias=bias)
-        self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, bias=bias) for _ in range(2))
+        self.linear2 = SteadyLinear(dim_feedforward, d_model, **factory)
+        self.norm1, self.norm2 = (made_norm(norm, d_model, layer_norm_eps, **factory) for _ in range(2))
         self.dropout1, self.dropout2 = QuickDropout(dropout), QuickDropout(dropout)
 
     def forward(
-        self, src: Tensor, src_mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+        self,
+        src: Tensor,
+        src_mask: None = None,
+        src_key_padding_mask: None = None,
+        is_causal: bool = False,
+        *,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """(T, N, d), (N, T, d) with batch_first, or (T, d) of one sequence; zero behind each row's length.
 
-        lengths: (N,) real steps of each row; None: all are. Raises ConfigError for masks, whose place lengths take.
+        lengths: (N,) real steps of each row; None: all are
+        Raises ConfigError for masks, whose place lengths take, and for is_causal of a layer that is not.
         """
+        refuse_causal("is_causal", asked=is_causal, causal=self.self_attn.causal)
         return by_steps(self, src, (src_mask, src_key_padding_mask), lengths, self.batch_first, self.rows)
 
     def rows(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> Tensor:
@@ -148,12 +162,14 @@ def _can_be_made_again(layer: FeedsForward) -> bool:
     )
 
 
-def made_norm(word: str, size: int, eps: float, *, bias: bool) -> nn.Module:
+def made_norm(
+    word: str, size: int, eps: float, *, bias: bool, device: Device = None, dtype: torch.dtype | None = None
+) -> nn.Module:
     """A norm by its word. Raises ConfigError for an unknown one."""
     if word not in NORMS:
         raise ConfigError(f"norm: unknown word '{word}'; expected one of {', '.join(NORMS)}.")
-    options: dict[str, Any] = {"eps": eps} | ({"bias": bias} if word == "layer" else {})
-    return NORMS[word](size, **options)
+    options: dict[str, Any] = {"bias": bias} if word == "layer" else {}
+    return NORMS[word](size, eps=eps, device=device, dtype=dtype, **options)
 
 
 def activation_function(activation: str | Function) -> Function:
@@ -165,19 +181,48 @@ def activation_function(activation: str | Function) -> Function:
     return {**FUNCTIONS, **GATED}[activation]
 
 
+L = TypeVar("L", bound=nn.Module)
+
+
+def of_kind(kind: type[L], layers: Iterable[nn.Module]) -> list[L]:
+    """The layers, from below. Raises ConfigError for one of another class: what it would do is not known here."""
+    found: list[L] = []
+    for k, layer in enumerate(layers):
+        if not isinstance(layer, kind):
+            name = f"{type(layer).__module__}.{type(layer).__qualname__}"
+            raise ConfigError(
+                f"layers: number {k} is a {name}, expected recurra.nn.{kind.__name__}, or a class made from it, which "
+                "reads rows without padding; its weights can be taken by load_state_dict."
+            )
+        found.append(layer)
+    return found
+
+
 class TransformerEncoder(nn.Module):
-    """Layers one on the other: drop-in for torch.nn.TransformerEncoder. norm: behind the last layer, or None"""
+    """Layers one on the other: drop-in for torch.nn.TransformerEncoder. norm: behind the last layer, or None
+
+    Raises ConfigError for a layer of another class.
+    """
 
     def __init__(self, encoder_layer: TransformerEncoderLayer, num_layers: int, norm: nn.Module | None = None) -> None:
         super().__init__()
+        of_kind(TransformerEncoderLayer, [encoder_layer])
         self.layers = nn.ModuleList(copy.deepcopy(encoder_layer) for _ in range(num_layers))
         self.norm = norm
 
     def forward(
-        self, src: Tensor, mask: None = None, src_key_padding_mask: None = None, *, lengths: Tensor | None = None
+        self,
+        src: Tensor,
+        mask: None = None,
+        src_key_padding_mask: None = None,
+        is_causal: bool | None = None,
+        *,
+        lengths: Tensor | None = None,
     ) -> Tensor:
         """As a layer's."""
-        batch_first = bool(self.layers[0].batch_first) if len(self.layers) else False
+        layers = of_kind(TransformerEncoderLayer, self.layers)
+        refuse_causal("is_causal", asked=bool(is_causal), causal=all(layer.self_attn.causal for layer in layers))
+        batch_first = any(layer.batch_first for layer in layers)
         return by_steps(self, src, (mask, src_key_padding_mask), lengths, batch_first, self.rows)
 
     def rows(self, x: Tensor, rows: Rows) -> Tensor:
@@ -208,9 +253,18 @@ def by_steps(
     return y.squeeze(1) if alone else y.transpose(0, 1) if batch_first else y
 
 
+def refuse_causal(name: str, *, asked: bool, causal: bool) -> None:
+    """Raise ConfigError where a call asks for it and the layers are made otherwise."""
+    if asked and not causal:
+        raise ConfigError(f"{name}: the layers see later steps; make them with causal=True.")
+
+
 def checked_lengths(name: str, lengths: Tensor | None, T: int, N: int) -> Tensor:
     """(N,) lengths as they are given; all T where there are none. Raises ConfigError for others than 0 to T."""
     given = torch.full((N,), T, dtype=torch.int64) if lengths is None else lengths
+    if not isinstance(given, Tensor) or given.is_floating_point() or given.is_complex() or given.dtype is torch.bool:
+        found = f"a tensor of {given.dtype}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        raise ConfigError(f"{name}: expected a tensor of {N} whole numbers from 0 to {T}, got {found}.")
     if given.shape != (N,) or bool(((given < 0) | (given > T)).any()):
         raise ConfigError(f"{name}: expected {N} numbers from 0 to {T}, got {given.tolist()}.")
     return given

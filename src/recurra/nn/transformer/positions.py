@@ -27,6 +27,11 @@ class Places(nn.Module):
         if self.table is not None:
             nn.init.normal_(self.table.weight, std=size**-0.5)
 
+    @property
+    def most(self) -> int | None:
+        """Steps that have a position; None: any number."""
+        return None if self.table is None else self.table.num_embeddings
+
     def forward(self, x: Tensor, at: Tensor) -> Tensor:
         x = x * self.scale
         if self.positions == "sinusoid":
@@ -36,7 +41,7 @@ class Places(nn.Module):
         if len(at) and int(at.max()) >= self.table.num_embeddings:
             raise ConfigError(
                 f"max_positions: a sequence has {int(at.max()) + 1:,} steps, and there are positions for "
-                f"{self.table.num_embeddings:,}; cut it (task.max_length), or train with more."
+                f"{self.table.num_embeddings:,}; cut it, or train with more."
             )
         found: Tensor = x + self.table(at)
         return found

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recurra.engine.transformer import can_run, encode
 from recurra.nn.transformer.attention import SelfAttention
 from recurra.nn.transformer.hooks import is_watched
-from recurra.nn.transformer.layers import TransformerEncoderLayer
+from recurra.nn.transformer.layers import TransformerEncoderLayer, of_kind
 from recurra.nn.transformer.numbers import encoder_layer_numbers, norm_numbers, tensors_of
 from recurra.nn.transformer.positions import turns
 from recurra.nn.transformer.rows import Rows
@@ -27,8 +27,7 @@ def through(layers: Iterable[nn.Module], x: Tensor, rows: Rows, norm: nn.Module 
     made = _at_once(blocks, x, rows, norm)
     if made is not None:
         return made
-    for block in blocks:
-        assert isinstance(block, TransformerEncoderLayer)
+    for block in of_kind(TransformerEncoderLayer, blocks):
         x = block.rows(x, rows)
     return x if norm is None else norm(x)
 

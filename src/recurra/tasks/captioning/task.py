@@ -37,7 +37,7 @@ from recurra.tasks.picture_options import moves_of
 from recurra.tasks.picture_reader import CHOICE, Moves, PictureReader
 from recurra.tasks.text import TextEncoder, pad_sequence
 from recurra.tasks.translation.answers import Candidate, said_tokens
-from recurra.tasks.translation.batches import read_by_decoder
+from recurra.tasks.translation.batches import read_again, read_by_decoder
 from recurra.tasks.translation.losses import Forced, forced_rows, loss_of
 from recurra.tasks.translation.search import Autoregressive
 
@@ -341,7 +341,7 @@ def _attention_of(
     model: torch.nn.Module, batch: Batch, found: Sequence[Hypothesis]
 ) -> list[tuple[tuple[float, ...], ...]]:
     """What each row's caption looked at, from one pass under teacher forcing. Raises ConfigError for none."""
-    read = {k: v.to(device_of(batch)) for k, v in read_by_decoder([one.tokens for one in found]).items()}
+    read = {k: v.to(device_of(batch)) for k, v in read_by_decoder([read_again(one) for one in found]).items()}
     outputs = model(Batch({**batch.inputs, **read}, batch.lengths, {}, batch.indices)).outputs
     if "attention" not in outputs:
         raise ConfigError("attention: this model has none; train one with model.decoder.attention, or leave it out.")

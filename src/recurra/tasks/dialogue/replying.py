@@ -116,5 +116,9 @@ class Known:
         never = torch.tensor([UNK], dtype=torch.int64, device=log_probs.device)
         return log_probs.index_fill(1, never, float("-inf")), state
 
+    def most_steps(self, state: Any) -> int | Tensor | None:
+        """As the model has them."""
+        return self._speaker.most_steps(state)
+
     def select(self, state: Any, rows: Tensor) -> Any:
         return self._speaker.select(state, rows)

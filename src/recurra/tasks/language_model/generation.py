@@ -105,6 +105,10 @@ class Generator:
             log_probs = softmax_log_probabilities(outputs)[0]
         return log_probs.index_fill(1, self._never, -math.inf), after
 
+    def most_steps(self, state: State) -> int | Tensor | None:
+        """How many tokens can follow, of each row (N,) or of all; None: any number."""
+        return self._step.most_steps(state)
+
     def select(self, state: State, rows: Tensor) -> State:
         """The states of these rows."""
         return {name: value[rows.to(value.device)] for name, value in state.items()}

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from recurra.base.contracts import Batch, Origin, Record
+from recurra.base.contracts import Batch, Origin, Record, most_steps
 from recurra.base.errors import ConfigError
+from recurra.nn.modes import in_evaluation
 from recurra.tasks.contract import GenerationOptions, Piece
 from recurra.tasks.music.chords import Chord, chords_of, note_name, outside, written
 
@@ -47,23 +48,26 @@ class MusicGenerator:
         for step, chord in enumerate(chords, start=1):
             notes[step, 0, [note - self._lowest for note in chord]] = 1.0
         state: dict[str, Tensor] = {}
-        for k in range(how.length):
+        length = how.length if (most := self._most()) is None else min(how.length, max(most - len(chords), 1))
+        for k in range(length):
             logits, state = self._read(notes, state)
             chosen = _draw(logits, how.temperature, draws)
             log_prob = -torch.nn.functional.binary_cross_entropy_with_logits(logits, chosen, reduction="sum")
             chord = tuple(int(place) + self._lowest for place in torch.nonzero(chosen)[:, 0])
             space = " " if k or chords else ""
-            yield Piece(how.number, space + written([chord]), float(log_prob), k + 1 == how.length)
+            yield Piece(how.number, space + written([chord]), float(log_prob), k + 1 == length)
             notes = chosen.float().to(device).view(1, 1, -1)
+
+    def _most(self) -> int | None:
+        """Chords that the model reads of a piece, the place before the first among them; None: any number."""
+        most = most_steps(getattr(self._model, "encoder", None), {})
+        return None if most is None else int(most)
 
     def _read(self, notes: Tensor, state: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits (notes,) of the next chord, in float64, and the state after these."""
-        training = self._model.training
-        self._model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation(self._model):
             batch = Batch({"features": notes, **state}, torch.tensor([len(notes)], dtype=torch.int64), {}, ())
             outputs = self._model(batch).outputs
-        self._model.train(training)
         states = {name: value for name, value in outputs.items() if name.startswith("state.")}
         return outputs["logits"][-1, 0].double().cpu(), states
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError
 from recurra.decode import Hypothesis
-from recurra.tasks.translation.batches import read_by_decoder, tokens_of
+from recurra.tasks.translation.batches import read_again, read_by_decoder, tokens_of
 from recurra.tasks.translation.losses import Forced
 from recurra.tasks.translation.pairs import TextPair
 from recurra.tasks.translation.readers import Sides
@@ -76,7 +76,7 @@ def attention_of(model: torch.nn.Module, batch: Batch, found: Sequence[Hypothesi
 
 
 def _read(found: Sequence[Hypothesis]) -> dict[str, Tensor]:
-    return read_by_decoder([one.tokens for one in found])
+    return read_by_decoder([read_again(one) for one in found])
 
 
 def _rows(weights: Tensor) -> Weights:

@@ -17,6 +17,7 @@ from recurra.base.contracts import Batch
 from recurra.data.tokenizers import BOS, EOS, UNK, Encoded, Vocabulary, encode
 from recurra.data.tokenizers.encoded import Ids
 from recurra.data.tokenizers.vocabulary import MOST_IN_TWO_BYTES
+from recurra.decode import Hypothesis
 from recurra.tasks.text import pad_arrays, pad_sequence
 from recurra.tasks.translation.pairs import TextPair, all_wanted, wanted
 from recurra.tasks.translation.readers import Tokens
@@ -50,6 +51,14 @@ def read_by_decoder(ids: Sequence[Sequence[int] | Ids]) -> dict[str, Tensor]:
         "target": pad_sequence([[BOS, *row] for row in ids]),
         "target_lengths": torch.tensor([len(row) + 1 for row in ids], dtype=torch.int64),
     }
+
+
+def read_again(answer: Hypothesis) -> tuple[int, ...]:
+    """The tokens that the steps of an answer read behind the start.
+
+    The last one of an answer that was cut is none of them: it may stand where a decoder has no position any more.
+    """
+    return answer.tokens[: len(answer.tokens) + answer.ended - 1]
 
 
 def oov_tokens(vocabulary: Vocabulary, source: Tokens) -> tuple[str, ...]:

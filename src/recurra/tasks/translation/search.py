@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from recurra.base.contracts import Batch
+from recurra.base.contracts import Batch, most_steps
 from recurra.base.errors import ConfigError
 from recurra.data.tokenizers import BOS, EOS, PAD
 from recurra.decode import Hypothesis, LengthPenalty, Token, beam_search, greedy, stream
@@ -99,6 +99,10 @@ class Speaker:
         log_probs, state = self._model.step(tokens, state)
         never = torch.tensor([PAD, BOS], dtype=torch.int64, device=log_probs.device)
         return log_probs.index_fill_(1, never, -math.inf), state
+
+    def most_steps(self, state: Any) -> int | Tensor | None:
+        """As the model has them."""
+        return most_steps(self._model, state)
 
     def best(self, tokens: Tensor, state: Any, k: int) -> tuple[Tensor, Tensor, Any] | None:
         """The k best of what it may say, from two more: what it never says are two."""
