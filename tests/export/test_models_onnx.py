@@ -18,7 +18,7 @@ from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
-from recurra.export import attending_decoder, onnx, recurrent_decoder
+from recurra.export import attending_decoder, encoder_decoder, onnx, recurrent_decoder
 from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import POOLS, softmax_log_probabilities
 
@@ -238,6 +238,25 @@ def test_two_files_say_what_the_model_says(kind: str, tmp_path: Path) -> None:
     for n, source in enumerate(SOURCES):
         own = translator.greedy([source], None if copies is None else [copies[n]], limit)
         assert own == [said[n]]
+
+
+@pytest.mark.parametrize("decoder", [{"name": "recurrent", "attention": "additive", "bridge": "mean"}, ATTENDS])
+def test_a_model_of_features_begins_as_the_model_does(decoder: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = {"name": "recurrent", "hidden_size": 4}
+    made = EncoderDecoder({"features": 3, "target": V}, inputs="vectors", encoder=encoder, decoder=decoder)
+    model = made.eval()
+    first, _ = onnx(model, tmp_path / "m.onnx")
+    features = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    features[np.arange(5)[:, None] >= LENGTHS] = np.nan
+    got = File(first.path)(features=features, source_lengths=LENGTHS)
+    given = Batch({"features": torch.from_numpy(features).nan_to_num()}, torch.from_numpy(LENGTHS), {}, ())
+    writer = encoder_decoder.WRITERS[type(model.decoder)]
+    with torch.no_grad():
+        expected = writer.arrays(model.decoder, model.start(given))
+    for name in set(got) & set(expected):
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6, rtol=0)
+    assert len(set(got) & set(expected)) > 2
 
 
 def test_a_beam_takes_rows_of_what_is_kept(tmp_path: Path) -> None:
