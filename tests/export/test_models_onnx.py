@@ -13,7 +13,9 @@ import torch
 from export.onnx_room import File, exported
 from models.models_room import chords, classifier, language_model, tagger
 from models.seq2seq_room import COPIES, SOURCES, V, batch, padded, small
+from models.test_pretrained import made
 from oracles.loop import Array
+from published_room import folder
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
@@ -130,6 +132,29 @@ def test_a_tagger_reads_patterns_and_a_dictionary_whatever_stands_in_the_padding
         assert not np.allclose(file(**other)["emissions"], got, atol=1e-4)
 
 
+@pytest.mark.parametrize("target", ["any", "onnxruntime"])
+@pytest.mark.parametrize("characters", ["lstm", "cnn"])
+def test_a_tagger_that_reads_letters_answers_where_no_sequence_has_a_word(
+    characters: str, target: str, tmp_path: Path
+) -> None:
+    model = tagger(11, 6, 5, embedding_size=3, hidden_size=4, characters=characters).eval()
+    nothing = np.zeros((0, 2), np.int64)
+    letters = {"characters": np.zeros((3, 0, 2), np.int64), "character_lengths": nothing}
+    file = exported(model, tmp_path / "t.onnx", target=target)
+    assert file(words=nothing, lengths=np.zeros(2, np.int64), **letters)["emissions"].shape == (0, 2, 5)
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_published_weights_answer_where_no_sequence_has_a_piece(pooler: bool, tmp_path: Path) -> None:
+    model = made(folder(tmp_path / "tiny"), pooler=pooler)
+    file = exported(model, tmp_path / "c.onnx")
+    nothing, lengths = np.zeros((0, 2), np.int64), np.zeros(2, np.int64)
+    got = file(tokens=nothing, lengths=lengths)["logits"]
+    with torch.no_grad():
+        expected = model(Batch({"tokens": torch.from_numpy(nothing)}, torch.from_numpy(lengths), {}, ()))
+    np.testing.assert_allclose(got, expected.outputs["logits"].numpy(), atol=1e-6, rtol=0)
+
+
 # -- one token after another -------------------------------------------------------------------------------------------
 
 
@@ -192,6 +217,7 @@ OTHER_ENCODERS: dict[str, EncoderDecoder] = {
     "awd": over(AWD),
     "awd, linear": over(AWD, bridge="linear", num_layers=3, cell="gru"),
     "awd, mean": over({**AWD, "cell": "slstm"}, bridge="mean", style="luong"),
+    "convolutional": over({"name": "convolutional", "hidden_size": 4, "kernel_size": 3}, bridge="mean"),
     "awd, summary": over({**AWD, "num_layers": 1, "last_layer": "hidden_size"}, attention="none", style="cho"),
 }
 

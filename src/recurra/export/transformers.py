@@ -127,7 +127,7 @@ def pretrained(draw: Drawing, encoder: Pretrained, x: Value, lengths: Value) -> 
     for block in _blocks(encoder):
         y, _ = _layer(draw, block, y, Sees(_mask(draw, real), steps, steps), None)
     outputs = draw.where(real, draw.put("Transpose", y, perm=[1, 0, 2]))
-    first = draw.take(outputs, 0, 0)
+    first = draw.take(draw.one_more(outputs), 0, 0)  # zeros where T is 0
     if encoder.pooler is None:
         return outputs, first
     return outputs, draw.put("Tanh", linear(draw, encoder.pooler, first))
