@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_every_option_that_is_suggested_can_be_set(cell: str, here: Path) -> Non
 def test_the_experiment_is_a_command() -> None:
     one = Advice("a: 1, b: 2", "why", ("a=1", "b=2"))
     assert commands([one], "c.yaml") == ("recurra doctor c.yaml --set a=1 --set b=2",)
+
+
+def test_the_experiment_can_be_pasted_into_a_shell() -> None:
+    one = advice(diagnosed("exploding"), {"task": {}, "training": {}, "model": {"encoder": ATTENTION}})[0]
+    assert one.settings == ("training.schedule={name: inverse_sqrt, warmup: 0.1}",)
+    (command,) = commands([one], "c.yaml")
+    assert shlex.split(command) == ["recurra", "doctor", "c.yaml", "--set", *one.settings]
+
+
+@pytest.mark.parametrize(("length", "half"), [(1, []), (2, ["1"]), (9, ["4"]), (None, ["128"])])
+def test_half_of_a_row_has_a_step_at_least(length: int | None, half: list[str]) -> None:
+    tree = {"task": {"max_length": length}, "training": {}, "model": {"encoder": {"name": "dense"}}}
+    found = [one.settings[0].partition("=") for one in advice(diagnosed("exploding"), tree)]
+    assert [value for path, _, value in found if path == "task.max_length"] == half
 
 
 @pytest.fixture

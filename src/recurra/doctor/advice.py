@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -173,8 +174,8 @@ def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
 
 def _shorter_rows(tree: Tree, why: str) -> Iterator[Advice]:
     task = tree["task"]
-    if "max_length" in task:
-        yield _one(why, _set(task__max_length=int(task["max_length"] or 256) // 2))
+    if "max_length" in task and (half := int(task["max_length"] or 256) // 2):
+        yield _one(why, _set(task__max_length=half))
 
 
 def _against_saturation(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
@@ -233,5 +234,10 @@ def _forgets(cell: str) -> bool:
 
 
 def commands(found: Sequence[Advice], config: str) -> tuple[str, ...]:
-    """For each advice, the command that makes the experiment. config: its name, and what was set beside it."""
-    return tuple(" ".join([f"recurra doctor {config}", *(f"--set {s}" for s in one.settings)]) for one in found)
+    """For each advice, the command that makes the experiment, for a shell.
+
+    config: its name, and what was set beside it, as they are typed
+    """
+    return tuple(
+        " ".join([f"recurra doctor {config}", *(f"--set {shlex.quote(s)}" for s in one.settings)]) for one in found
+    )
