@@ -201,6 +201,18 @@ def test_heads_that_were_not_looked_at_are_not_said_to_be_missing(encoder: dict[
     assert judged_attention(found).evidence.startswith("no heads of attention were looked at, as they are in whole")
 
 
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_recurrent_layer_that_reads_no_step_is_not_said_to_be_missing(steps: int) -> None:
+    encoder = {"name": "recurrent", "hidden_size": 4}
+    model = SequenceModel({"features": 3, "labels": 2}, inputs="vectors", encoder=encoder, head="label")
+    given = Batch({"features": torch.zeros(steps, 2, 3)}, torch.zeros(2, dtype=torch.int64), {}, ())
+    found = Diagnosis((probe(model, given, lambda said, b: Loss(said.outputs["logits"].sum(), 2)),), trained=True)
+    assert found.verdict.evidence.startswith("no row has a step, so the recurrent layers carry no gradient")
+    assert report("t", found, (), "c.yaml").facts["recurrence"] == (
+        "no row has a step, so the recurrent layers carry no gradient from step to step, and no such curve is drawn."
+    )
+
+
 def test_outputs_alone_are_judged_where_there_are_no_heads() -> None:
     model = SequenceModel(
         {"features": 3, "labels": 2}, inputs="vectors", encoder={"name": "dense", "sizes": [4]}, head="label"
