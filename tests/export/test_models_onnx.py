@@ -23,6 +23,7 @@ from recurra.decode import greedy
 from recurra.export import attending_decoder, encoder_decoder, onnx, recurrent_decoder
 from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import POOLS, softmax_log_probabilities
+from recurra.nn.transformer import TransformerEncoderLayer
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
 LENGTHS = np.array([5, 1, 0, 2])
@@ -355,6 +356,37 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
     )
     with pytest.raises(ConfigError, match=r"there is no way to write inputs Vector as ONNX"):
         onnx(model, tmp_path / "m.onnx")
+
+
+def with_layers(**options: Any) -> SequenceModel:
+    """A classifier over layers of attention that somebody has put in, and a norm like theirs."""
+    torch.manual_seed(0)
+    model = SequenceModel({"features": 2, "labels": 3}, inputs="vectors", encoder=ATTENDS, head="label")
+    model.encoder.blocks = torch.nn.ModuleList([TransformerEncoderLayer(8, 2, 16, **options)])
+    model.encoder.norm = torch.nn.LayerNorm(8, bias=options.get("bias", True))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"bias": False}, {"activation": torch.nn.functional.gelu}, {"activation": torch.nn.functional.relu}],
+    ids=["no biases", "gelu", "relu"],
+)
+def test_layers_that_a_config_has_no_options_for_answer_as_in_torch(options: dict[str, Any], tmp_path: Path) -> None:
+    model = with_layers(**options)
+    features = np.random.default_rng(0).normal(size=(6, 3, 2)).astype(np.float32)
+    lengths = np.array([6, 1, 0])
+    with torch.no_grad():
+        batch = Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ())
+        expected = model(batch).outputs["logits"].numpy()
+    got = exported(model, tmp_path / "c.onnx")(features=features, lengths=lengths)
+    np.testing.assert_allclose(got["logits"], expected, atol=2e-6, rtol=0)
+
+
+def test_a_function_of_python_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no way to write an activation that is a function .* its word: relu, gelu"):
+        onnx(with_layers(activation=torch.sin), tmp_path / "c.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
