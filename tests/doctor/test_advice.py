@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,14 @@ def settings(here: Path, **sections: Any) -> Settings:
 
 
 def found(word: str, given: Settings, ratios: dict[str, float] | None = None) -> tuple[Advice, ...]:
+    return advice(diagnosed(word, ratios), given.tree)
+
+
+def diagnosed(word: str, ratios: dict[str, float] | None = None) -> Diagnosis:
     sick = layer((0.0, 0.0), dead=3) if word == "saturated" else layer(WORDS[word])
     diagnosis = Diagnosis((Probe(100, 1.0, 1.0, (sick,)),), Course(ratios=ratios or {}))
     assert diagnosis.verdict.word == word
-    return advice(diagnosis, given.tree)
+    return diagnosis
 
 
 def test_a_gate_that_starts_half_closed_is_opened(here: Path) -> None:
@@ -40,6 +45,26 @@ def test_a_gate_that_starts_half_closed_is_opened(here: Path) -> None:
     assert "Jozefowicz" in first.why
     already = found("vanishing", settings(here, model={"encoder": {"forget_bias": 3.0}}))
     assert all("forget_bias" not in one.change for one in already)
+
+
+ATTENTION = {"name": "transformer", "hidden_size": 8}
+READS_WIDELY = {"encoder": ATTENTION, "decoder": {"name": "recurrent", "cell": "gru", "attention": {"name": "none"}}}
+
+
+@pytest.mark.parametrize("name", ["transformer", "convolutional", "identity", "dense", "image"])
+def test_an_encoder_without_a_cell_is_told_of_no_cell_when_another_layer_vanishes(name: str) -> None:
+    tree = {"task": {}, "training": {}, "model": {**READS_WIDELY, "encoder": {"name": name}}}
+    (only,) = advice(diagnosed("vanishing"), tree)
+    assert only.settings == ("model.decoder.attention=additive",)
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings"), [("lstm", []), ("gru", ["model.encoder.cell=lstm"]), ("rnn", ["model.encoder.cell=lstm"])]
+)
+def test_an_encoder_without_a_forget_bias_is_told_of_none(cell: str, settings: list[str]) -> None:
+    tree = {"task": {}, "training": {}, "model": {"encoder": {"name": "lrcn", "cell": cell}}}
+    found = [one for word in ("vanishing", "exploding") for one in advice(diagnosed(word), tree)]
+    assert sorted({setting for one in found for setting in one.settings}) == settings
 
 
 def test_an_ungated_cell_is_replaced(here: Path) -> None:
@@ -85,6 +110,20 @@ def test_every_option_that_is_suggested_can_be_set(cell: str, here: Path) -> Non
 def test_the_experiment_is_a_command() -> None:
     one = Advice("a: 1, b: 2", "why", ("a=1", "b=2"))
     assert commands([one], "c.yaml") == ("recurra doctor c.yaml --set a=1 --set b=2",)
+
+
+def test_the_experiment_can_be_pasted_into_a_shell() -> None:
+    one = advice(diagnosed("exploding"), {"task": {}, "training": {}, "model": {"encoder": ATTENTION}})[0]
+    assert one.settings == ("training.schedule={name: inverse_sqrt, warmup: 0.1}",)
+    (command,) = commands([one], "c.yaml")
+    assert shlex.split(command) == ["recurra", "doctor", "c.yaml", "--set", *one.settings]
+
+
+@pytest.mark.parametrize(("length", "half"), [(1, []), (2, ["1"]), (9, ["4"]), (None, ["128"])])
+def test_half_of_a_row_has_a_step_at_least(length: int | None, half: list[str]) -> None:
+    tree = {"task": {"max_length": length}, "training": {}, "model": {"encoder": {"name": "dense"}}}
+    found = [one.settings[0].partition("=") for one in advice(diagnosed("exploding"), tree)]
+    assert [value for path, _, value in found if path == "task.max_length"] == half
 
 
 @pytest.fixture

@@ -14,10 +14,12 @@ from torch import nn
 from api.api_room import done, refused, write_config
 from recurra.base.contracts import Batch, Loss
 from recurra.doctor import Diagnosis, probe
+from recurra.doctor.attending import LONGEST, attention_probe
 from recurra.doctor.heads import head_probes
 from recurra.doctor.rendering import charts, report
 from recurra.doctor.verdict import Verdict, judged_attention
 from recurra.models import Autoencoder, EncoderDecoder, SequenceModel
+from recurra.nn.transformer import Rows
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
 
 ATTENTION = {"name": "transformer", "hidden_size": 8, "num_heads": 2, "num_layers": 2}
@@ -165,6 +167,50 @@ def test_a_look_leaves_the_model_and_the_random_state_as_they_are() -> None:
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_a_look_leaves_every_part_in_its_mode() -> None:
+    model = classifier().train()
+    model.encoder.eval()
+    modes = [module.training for module in model.modules()]
+    attention_probe(model, batch(model), loss)
+    assert [module.training for module in model.modules()] == modes
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+def test_weights_of_heads_are_computed_where_the_rows_are(rotary: bool) -> None:
+    layer = SelfAttention(8, 2, rotary=rotary).to("meta")
+    found = layer.weights(torch.empty(4, 8, device="meta"), Rows.of(4, torch.tensor([4])))
+    assert (found.device.type, found.shape) == ("meta", (2, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("encoder", "steps"),
+    [
+        ({"name": "chunked", "hidden_size": 8, "num_heads": 2, "chunk": 3, "ahead": 1, "left": 3}, 9),
+        ({**ATTENTION, "num_layers": 1}, LONGEST + 1),
+        ({**ATTENTION, "num_layers": 1}, 1),
+    ],
+    ids=["chunked", "long", "short"],
+)
+def test_heads_that_were_not_looked_at_are_not_said_to_be_missing(encoder: dict[str, Any], steps: int) -> None:
+    model = SequenceModel({"features": 3, "labels": 2}, inputs="vectors", encoder=encoder, head="label")
+    features = torch.randn(steps, 2, 3, generator=torch.Generator().manual_seed(0))
+    given = Batch({"features": features}, torch.full((2,), steps), {}, ())
+    found = attention_probe(model, given, lambda prediction, b: Loss(prediction.outputs["logits"].sum(), 2))
+    assert judged_attention(found).evidence.startswith("no heads of attention were looked at, as they are in whole")
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_recurrent_layer_that_reads_no_step_is_not_said_to_be_missing(steps: int) -> None:
+    encoder = {"name": "recurrent", "hidden_size": 4}
+    model = SequenceModel({"features": 3, "labels": 2}, inputs="vectors", encoder=encoder, head="label")
+    given = Batch({"features": torch.zeros(steps, 2, 3)}, torch.zeros(2, dtype=torch.int64), {}, ())
+    found = Diagnosis((probe(model, given, lambda said, b: Loss(said.outputs["logits"].sum(), 2)),), trained=True)
+    assert found.verdict.evidence.startswith("no row has a step, so the recurrent layers carry no gradient")
+    assert report("t", found, (), "c.yaml").facts["recurrence"] == (
+        "no row has a step, so the recurrent layers carry no gradient from step to step, and no such curve is drawn."
+    )
 
 
 def test_outputs_alone_are_judged_where_there_are_no_heads() -> None:

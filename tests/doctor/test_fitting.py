@@ -65,6 +65,28 @@ def test_each_fault_has_its_name(story: Story, word: str) -> None:
     assert words(story) == [word]
 
 
+@pytest.mark.parametrize("lost", [(float("nan"), 0.6, 0.7, 0.9), (0.6, float("nan"), 0.7, 0.9)])
+def test_an_epoch_without_a_number_hides_no_rise(lost: tuple[float, ...]) -> None:
+    assert words(replace(GOOD, dev=lost)) == ["still improving"]
+    assert words(replace(GOOD, dev=(*lost, float("nan")))) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "why"),
+    [
+        (8, "training.epochs=30", "three times"),
+        (12, "training.epochs=30", "three times"),
+        (16, "training.batch_rows=8", "2 times"),
+        (64, "training.batch_rows=16", "4 times"),
+    ],
+)
+def test_more_steps_are_at_least_twice_as_many(rows: int, settings: str, why: str) -> None:
+    tree = {**TREE, "training": {**TREE["training"], "batch_rows": rows}}
+    (found,) = findings(replace(NOTHING, steps=88), tree)
+    assert found.advice[0].settings == (settings,)
+    assert found.advice[0].why == f"{why} as many steps."
+
+
 def test_one_answer_for_all_rows_is_named() -> None:
     one = scores(**{"accuracy": 0.6, "log_loss": 0.6, "recall[bad]": 0.0, "recall[good]": 1.0})
     (found,) = findings(replace(GOOD, scores=one), TREE)

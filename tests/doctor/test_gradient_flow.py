@@ -19,8 +19,10 @@ from doctor.doctor_room import (
     only_layer,
     put,
 )
+from doctor.test_verdict import layer as layer_that_carries
 from recurra.cells import CELLS
-from recurra.doctor import probe
+from recurra.doctor import judged, probe
+from recurra.doctor.gradient_flow import _summary
 from recurra.engine import Call, Weights, run
 from recurra.lower import layout
 
@@ -136,3 +138,12 @@ def test_a_unit_of_relu_that_is_off_carries_nothing() -> None:
     assert layer.carried.log10[1:] == (-math.inf,) * 4
     assert layer.carried.rate == 0.0
     assert (layer.dead, layer.units) == (4, 4)
+
+
+@pytest.mark.parametrize(("left", "rate", "word"), [(-math.inf, 0.0, "vanishing"), (math.inf, math.inf, "exploding")])
+def test_what_is_left_stays_a_number_when_the_other_rows_have_ended(left: float, rate: float, word: str) -> None:
+    """A row of three steps loses its gradient, or has more than a number holds, and one of two steps has a half."""
+    found = _summary(np.array([[0.0, 0.0], [left, -0.3], [left, np.nan]]))
+    assert found.log10[-1] == left
+    assert not any(map(math.isnan, found.log10))
+    assert (found.rate, judged(layer_that_carries(found.log10)).word) == (rate, word)

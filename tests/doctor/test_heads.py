@@ -53,3 +53,27 @@ def test_entropy_and_moves_are_those_by_hand() -> None:
     (table,) = head_table(weights)
     assert table.rows == ((1, 1, "0.50", "0.50", ""),)
     assert head_table(weights[:, :, :1]) == ()
+
+
+@pytest.mark.parametrize("window", [1, 2, 4, 30])
+def test_the_entropy_in_a_window_is_beside_the_places_in_it(window: int) -> None:
+    """Even weights over the last places: 1 of 1 but where there is one place alone, at which nothing is chosen."""
+    even = torch.ones(20, 20).tril().triu(1 - window)
+    even = (even / even.sum(1, keepdim=True)).view(1, 1, 20, 20)
+    (found,) = head_probes(even)
+    assert found.entropy == pytest.approx(0 if window == 1 else 1)
+    assert found.remark == ("" if window == 1 else "looks everywhere alike")
+
+
+def test_each_layer_has_its_own_window() -> None:
+    wide = torch.ones(6, 6).tril()
+    both = torch.stack([wide / wide.sum(1, keepdim=True), wide.triu(-1) / wide.triu(-1).sum(1, keepdim=True)])
+    assert [one.entropy for one in head_probes(both.unsqueeze(1))] == pytest.approx([1, 1])
+
+
+def test_a_head_may_look_at_less_than_its_window() -> None:
+    """The other head of the layer looks at all three places: log 2 of log 2 and log 3."""
+    even = torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [1 / 3, 1 / 3, 1 / 3]])
+    near = torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]])
+    _, found = head_probes(torch.stack([even, near]).unsqueeze(0))
+    assert found.entropy == pytest.approx((1 + math.log(2) / math.log(3)) / 2)

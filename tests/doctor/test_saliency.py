@@ -73,6 +73,13 @@ def test_dropout_is_off_and_the_model_is_left_as_it_was() -> None:
     assert not model.recurrent._forward_pre_hooks
 
 
+def test_every_part_is_left_in_its_mode() -> None:
+    model = Reader(CELLS["gru"]).train()
+    model.recurrent.eval()
+    integrated_gradients(model, model.recurrent, copies_of(5), last_state)
+    assert (model.training, model.recurrent.training) == (True, False)
+
+
 def test_where_nothing_is_read_nothing_is_added() -> None:
     model = Reader(CELLS["rnn"])
     put(model.recurrent.weight_ih_l0, 0.0)

@@ -150,6 +150,15 @@ def test_a_file_may_be_written_for_one_runtime(here: Path) -> None:
     assert not Path("b.onnx").exists()
 
 
+def test_two_files_in_one_place_are_refused_before_either_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = refused("export", "run", "--onnx", "out", "--torch", str(tmp_path / "out"))
+    assert f"--onnx and --torch both write {tmp_path / 'out'}, expected two places; give each its own." in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_onnx_the_extra_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     said = refused("export", "texts", "--onnx", "out.onnx")

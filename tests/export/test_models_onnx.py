@@ -13,14 +13,17 @@ import torch
 from export.onnx_room import File, exported
 from models.models_room import chords, classifier, language_model, tagger
 from models.seq2seq_room import COPIES, SOURCES, V, batch, padded, small
+from models.test_pretrained import made
 from oracles.loop import Array
+from published_room import folder
 from recurra.base.contracts import Batch
 from recurra.base.errors import ConfigError, RunError
 from recurra.data.tokenizers import BOS, EOS
 from recurra.decode import greedy
-from recurra.export import attending_decoder, onnx, recurrent_decoder
+from recurra.export import attending_decoder, encoder_decoder, onnx, recurrent_decoder
 from recurra.models import EncoderDecoder, SequenceModel
 from recurra.nn import POOLS, softmax_log_probabilities
+from recurra.nn.transformer import TransformerEncoderLayer
 
 ROWS = ([5, 7, 9, 4, 6], [8], [], [10, 4])
 LENGTHS = np.array([5, 1, 0, 2])
@@ -130,6 +133,29 @@ def test_a_tagger_reads_patterns_and_a_dictionary_whatever_stands_in_the_padding
         assert not np.allclose(file(**other)["emissions"], got, atol=1e-4)
 
 
+@pytest.mark.parametrize("target", ["any", "onnxruntime"])
+@pytest.mark.parametrize("characters", ["lstm", "cnn"])
+def test_a_tagger_that_reads_letters_answers_where_no_sequence_has_a_word(
+    characters: str, target: str, tmp_path: Path
+) -> None:
+    model = tagger(11, 6, 5, embedding_size=3, hidden_size=4, characters=characters).eval()
+    nothing = np.zeros((0, 2), np.int64)
+    letters = {"characters": np.zeros((3, 0, 2), np.int64), "character_lengths": nothing}
+    file = exported(model, tmp_path / "t.onnx", target=target)
+    assert file(words=nothing, lengths=np.zeros(2, np.int64), **letters)["emissions"].shape == (0, 2, 5)
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_published_weights_answer_where_no_sequence_has_a_piece(pooler: bool, tmp_path: Path) -> None:
+    model = made(folder(tmp_path / "tiny"), pooler=pooler)
+    file = exported(model, tmp_path / "c.onnx")
+    nothing, lengths = np.zeros((0, 2), np.int64), np.zeros(2, np.int64)
+    got = file(tokens=nothing, lengths=lengths)["logits"]
+    with torch.no_grad():
+        expected = model(Batch({"tokens": torch.from_numpy(nothing)}, torch.from_numpy(lengths), {}, ()))
+    np.testing.assert_allclose(got, expected.outputs["logits"].numpy(), atol=1e-6, rtol=0)
+
+
 # -- one token after another -------------------------------------------------------------------------------------------
 
 
@@ -192,6 +218,7 @@ OTHER_ENCODERS: dict[str, EncoderDecoder] = {
     "awd": over(AWD),
     "awd, linear": over(AWD, bridge="linear", num_layers=3, cell="gru"),
     "awd, mean": over({**AWD, "cell": "slstm"}, bridge="mean", style="luong"),
+    "convolutional": over({"name": "convolutional", "hidden_size": 4, "kernel_size": 3}, bridge="mean"),
     "awd, summary": over({**AWD, "num_layers": 1, "last_layer": "hidden_size"}, attention="none", style="cho"),
 }
 
@@ -238,6 +265,25 @@ def test_two_files_say_what_the_model_says(kind: str, tmp_path: Path) -> None:
     for n, source in enumerate(SOURCES):
         own = translator.greedy([source], None if copies is None else [copies[n]], limit)
         assert own == [said[n]]
+
+
+@pytest.mark.parametrize("decoder", [{"name": "recurrent", "attention": "additive", "bridge": "mean"}, ATTENDS])
+def test_a_model_of_features_begins_as_the_model_does(decoder: dict[str, Any], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    encoder = {"name": "recurrent", "hidden_size": 4}
+    made = EncoderDecoder({"features": 3, "target": V}, inputs="vectors", encoder=encoder, decoder=decoder)
+    model = made.eval()
+    first, _ = onnx(model, tmp_path / "m.onnx")
+    features = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    features[np.arange(5)[:, None] >= LENGTHS] = np.nan
+    got = File(first.path)(features=features, source_lengths=LENGTHS)
+    given = Batch({"features": torch.from_numpy(features).nan_to_num()}, torch.from_numpy(LENGTHS), {}, ())
+    writer = encoder_decoder.WRITERS[type(model.decoder)]
+    with torch.no_grad():
+        expected = writer.arrays(model.decoder, model.start(given))
+    for name in set(got) & set(expected):
+        np.testing.assert_allclose(got[name], expected[name], atol=1e-6, rtol=0)
+    assert len(set(got) & set(expected)) > 2
 
 
 def test_a_beam_takes_rows_of_what_is_kept(tmp_path: Path) -> None:
@@ -310,6 +356,37 @@ def test_a_model_that_nobody_trains_from_a_file_is_refused(tmp_path: Path) -> No
     )
     with pytest.raises(ConfigError, match=r"there is no way to write inputs Vector as ONNX"):
         onnx(model, tmp_path / "m.onnx")
+
+
+def with_layers(**options: Any) -> SequenceModel:
+    """A classifier over layers of attention that somebody has put in, and a norm like theirs."""
+    torch.manual_seed(0)
+    model = SequenceModel({"features": 2, "labels": 3}, inputs="vectors", encoder=ATTENDS, head="label")
+    model.encoder.blocks = torch.nn.ModuleList([TransformerEncoderLayer(8, 2, 16, **options)])
+    model.encoder.norm = torch.nn.LayerNorm(8, bias=options.get("bias", True))
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"bias": False}, {"activation": torch.nn.functional.gelu}, {"activation": torch.nn.functional.relu}],
+    ids=["no biases", "gelu", "relu"],
+)
+def test_layers_that_a_config_has_no_options_for_answer_as_in_torch(options: dict[str, Any], tmp_path: Path) -> None:
+    model = with_layers(**options)
+    features = np.random.default_rng(0).normal(size=(6, 3, 2)).astype(np.float32)
+    lengths = np.array([6, 1, 0])
+    with torch.no_grad():
+        batch = Batch({"features": torch.from_numpy(features)}, torch.from_numpy(lengths), {}, ())
+        expected = model(batch).outputs["logits"].numpy()
+    got = exported(model, tmp_path / "c.onnx")(features=features, lengths=lengths)
+    np.testing.assert_allclose(got["logits"], expected, atol=2e-6, rtol=0)
+
+
+def test_a_function_of_python_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no way to write an activation that is a function .* its word: relu, gelu"):
+        onnx(with_layers(activation=torch.sin), tmp_path / "c.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])

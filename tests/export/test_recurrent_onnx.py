@@ -311,3 +311,17 @@ def test_products_of_bfloat16_are_refused_by_name(tmp_path: Path) -> None:
         onnx(quantize(small(), "bfloat16_products"), tmp_path / "a.onnx")
     assert not list(tmp_path.iterdir())
     assert onnx(quantize(small(), "bfloat16"), tmp_path / "b.onnx")
+
+
+@pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
+@pytest.mark.parametrize("name", ["lstm", "lstm_peephole", "gru", "rnn"])
+def test_a_sequence_without_steps_keeps_first_states_of_any_size(
+    name: str, bidirectional: bool, tmp_path: Path
+) -> None:
+    """First h of 1e6 times weights of 0.5 outweighs what holds a memory through the padding, 2^17."""
+    layers = small(name, bidirectional=bidirectional)
+    x, lengths, states = inputs_of(layers, (5, 0), 5)
+    states["h_0"] *= 1e6
+    got = exported(layers, tmp_path / "layers.onnx")(x=x, lengths=lengths, **states)
+    for first in states:
+        np.testing.assert_array_equal(got[f"{first.removesuffix('_0')}_n"][:, 1], states[first][:, 1])

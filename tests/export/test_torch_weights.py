@@ -16,7 +16,7 @@ from recurra.base.errors import ConfigError, RunError
 from recurra.cells import CELLS
 from recurra.export import load_torch, save_torch, torch_weights
 from recurra.lower import projects
-from recurra.nn import GRU, LSTM, RNN, Recurrent
+from recurra.nn import GRU, LSTM, RNN, Recurrent, quantize
 
 
 class Plain(nn.Module):
@@ -89,6 +89,20 @@ def test_cells_that_torch_lacks_are_refused_by_name_and_no_file_is_left(tmp_path
         with pytest.raises(ConfigError, match=f"layer: torch.nn has no layer of the cell '{name}', only of rnn, "):
             save_torch(layers, path)
         assert not path.exists()
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16_products"])
+def test_weights_that_torch_has_no_layer_for_are_named_and_no_file_is_left(precision: str, tmp_path: Path) -> None:
+    layers = quantize(LSTM(3, 4), precision)
+    for export in (lambda: save_torch(layers, tmp_path / "m.safetensors"), lambda: torch_weights.torch_layers(layers)):
+        with pytest.raises(ConfigError, match=f"no layer with weights of {precision}; export the model before it is "):
+            export()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_bfloat16_are_weights_of_torch(tmp_path: Path) -> None:
+    assert save_torch(quantize(LSTM(3, 4), "bfloat16"), tmp_path / "m.safetensors")[""] < 1e-12
+    assert load_file(tmp_path / "m.safetensors")["weight_hh_l0"].dtype is torch.bfloat16
 
 
 def test_all_that_torch_lacks_is_named_at_once(tmp_path: Path) -> None:

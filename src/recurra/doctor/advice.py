@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,35 +76,47 @@ def forget_bias(steps: int) -> int:
 
 
 def _against_vanishing(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
-    model, steps = part(tree, "encoder"), _steps(diagnosis)
-    cell, bias = str(model.get("cell")), forget_bias(_steps(diagnosis))
+    encoder = part(tree, "encoder")
+    if "cell" in encoder:  # an encoder without recurrent layers has none to change
+        yield from _a_cell_that_keeps(encoder, _steps(diagnosis))
+    yield from _shorter_ways(tree)
+
+
+def _a_cell_that_keeps(encoder: Mapping[str, Any], steps: int) -> Iterator[Advice]:
+    """A cell, or a start of the one there is, that keeps its state for so many steps."""
+    cell, bias = str(encoder["cell"]), forget_bias(steps)
     if not _has_gates(cell):
         yield _one(
             f"a cell with gates keeps its state for many steps; a forget bias of {bias} keeps it for about {steps}.",
-            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
+            _as_lstm(encoder, bias),
         )
-        if cell in ("rnn_relu", "indrnn") and model.get("init") != "identity":
+        if cell in ("rnn_relu", "indrnn") and encoder.get("init", "identity") != "identity":
             yield _one(
                 "a ReLU that is on then hands its state, and the gradient, on unchanged (Le et al. 2015).",
                 _set(model__encoder__init="identity"),
             )
-        elif model.get("init") == "torch":
+        elif encoder.get("init") == "torch":
             yield _one(
                 "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
                 _set(model__encoder__init="orthogonal"),
             )
-    elif _forgets(cell) and (model.get("forget_bias") is None or float(model["forget_bias"]) < bias):
+    elif not _forgets(cell):
+        yield _one(
+            f"the gate that keeps the state of '{cell}' starts half closed; an LSTM's can start open.",
+            _as_lstm(encoder, bias),
+        )
+    elif "forget_bias" in encoder and (encoder["forget_bias"] is None or float(encoder["forget_bias"]) < bias):
         yield _one(
             "the forget gate starts half closed, and every step halves the gradient; with this bias it starts open "
             f"for about {1 + math.exp(bias):.0f} steps (Jozefowicz et al. 2015).",
             _set(model__encoder__forget_bias=bias),
         )
-    elif not _forgets(cell):
-        yield _one(
-            f"the gate that keeps the state of '{cell}' starts half closed; an LSTM's can start open.",
-            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
-        )
-    yield from _shorter_ways(tree)
+
+
+def _as_lstm(encoder: Mapping[str, Any], bias: int) -> tuple[str, ...]:
+    """The encoder with LSTM cells, and with this forget bias where it has the option."""
+    bias_too = _set(model__encoder__forget_bias=bias) if "forget_bias" in encoder else ()
+    return (*_set(model__encoder__cell="lstm"), *bias_too)
 
 
 def _shorter_ways(tree: Tree) -> Iterator[Advice]:
@@ -151,19 +164,18 @@ def _against_exploding(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
             "orthogonal recurrent weights neither shrink nor stretch a gradient (Saxe et al. 2014).",
             _set(model__encoder__init="orthogonal"),
         )
-    if not _has_gates(str(model.get("cell"))):
-        bias = forget_bias(_steps(diagnosis))
+    if "cell" in model and not _has_gates(str(model["cell"])):
         yield _one(
             "the state of a cell with gates is a weighted mean, which does not grow.",
-            _set(model__encoder__cell="lstm", model__encoder__forget_bias=bias),
+            _as_lstm(model, forget_bias(_steps(diagnosis))),
         )
     yield from _shorter_rows(tree, "fewer steps multiply the gradient fewer times.")
 
 
 def _shorter_rows(tree: Tree, why: str) -> Iterator[Advice]:
     task = tree["task"]
-    if "max_length" in task:
-        yield _one(why, _set(task__max_length=int(task["max_length"] or 256) // 2))
+    if "max_length" in task and (half := int(task["max_length"] or 256) // 2):
+        yield _one(why, _set(task__max_length=half))
 
 
 def _against_saturation(diagnosis: Diagnosis, tree: Tree) -> Iterator[Advice]:
@@ -222,5 +234,10 @@ def _forgets(cell: str) -> bool:
 
 
 def commands(found: Sequence[Advice], config: str) -> tuple[str, ...]:
-    """For each advice, the command that makes the experiment. config: its name, and what was set beside it."""
-    return tuple(" ".join([f"recurra doctor {config}", *(f"--set {s}" for s in one.settings)]) for one in found)
+    """For each advice, the command that makes the experiment, for a shell.
+
+    config: its name, and what was set beside it, as they are typed
+    """
+    return tuple(
+        " ".join([f"recurra doctor {config}", *(f"--set {shlex.quote(s)}" for s in one.settings)]) for one in found
+    )

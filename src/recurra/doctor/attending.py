@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Loss
 from recurra.doctor.heads import HeadProbe, mean_probes
+from recurra.doctor.hooks import evaluating
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
 from recurra.nn.transformer.rows import Rows
 
@@ -24,7 +25,7 @@ LONGEST = 512
 
 @dataclass(frozen=True, slots=True)
 class AttentionProbe:
-    """heads: of each module of attention, by its name in the model
+    """heads: of each module of attention, by its name in the model; none of one of which no sequence says something
 
     spread: how far outputs are from their mean over all rows and steps, as a share of their size; None: not measured
     unread: nats a target that the loss is higher by where each row has the encoding of another row's source; None of a
@@ -38,29 +39,29 @@ class AttentionProbe:
 
 def attention_probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch], Loss]) -> AttentionProbe:
     """Look at a model in evaluation. The model stays as it is, and torch's random state is not used."""
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         with torch.no_grad(), _watched(model) as seen:
             prediction = model(batch)
             right = loss(prediction, batch)
-        heads = {name: found for name, each in seen.items() if (found := mean_probes(each))}
+        heads = {name: mean_probes(each) for name, each in seen.items()}
         again = "codes" in prediction.outputs
         unread = None if again else _unread(model, batch, loss, right)
         return AttentionProbe(heads, _spread(prediction.outputs, batch), unread)
-    finally:
-        model.train(was_training)
 
 
 def has_heads(model: nn.Module) -> bool:
     """Whether it has heads of attention to look at."""
-    return any(isinstance(module, SelfAttention | CrossAttention) for module in model.modules())
+    return any(map(_is_attention, model.modules()))
+
+
+def _is_attention(module: nn.Module) -> bool:
+    return isinstance(module, SelfAttention | CrossAttention)
 
 
 @contextmanager
 def _watched(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Weights (heads, S, T) of each sequence, by the name of the module."""
-    seen: dict[str, list[Tensor]] = {}
+    """Weights (heads, S, T) of each sequence, by the name of the module; of all modules, also where none was seen."""
+    seen: dict[str, list[Tensor]] = {name: [] for name, module in model.named_modules() if _is_attention(module)}
     handles = []
     for name, module in model.named_modules():
         if isinstance(module, SelfAttention):
@@ -82,7 +83,7 @@ def _to_itself(
         each = x[group.rows].view(group.sequences, group.length, -1)
         alone = Rows.of(group.length, torch.tensor([group.length], dtype=torch.int64))
         for one in each if group.length <= LONGEST else ():
-            seen.setdefault(name, []).append(layer.weights(one, alone))
+            seen[name].append(layer.weights(one, alone))
 
 
 def _to_another(
@@ -92,7 +93,7 @@ def _to_another(
     weights = layer.weights(x, memory[0], pairs)
     for target, source in pairs.groups:
         for n in target.members if source.length <= LONGEST else ():
-            seen.setdefault(name, []).append(weights[:, : target.length, n, : source.length])
+            seen[name].append(weights[:, : target.length, n, : source.length])
 
 
 def _spread(outputs: dict[str, Tensor], batch: Batch) -> float | None:

@@ -11,6 +11,7 @@ from recurra.doctor.verdict import Verdict, judged, judged_attention, worst
 # Steps before which attention is not judged: heads begin by looking everywhere alike.
 FEW_STEPS = 200
 NO_RECURRENCE = "there is no recurrent layer, so no gradient is carried from step to step"
+NO_STEPS = "no row has a step, so the recurrent layers carry no gradient from step to step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,14 @@ class Diagnosis:
 
     @property
     def has_recurrence(self) -> bool:
-        return bool(self.probes[-1].layers)
+        return bool(self.probes[-1].layers) or self.probes[-1].recurrent
+
+    @property
+    def why_no_layers(self) -> str:
+        """Why nothing was measured of recurrent layers; "" where something was."""
+        if self.probes[-1].layers:
+            return ""
+        return NO_STEPS if self.has_recurrence else NO_RECURRENCE
 
     @property
     def verdict(self) -> Verdict:
@@ -59,6 +67,6 @@ class Diagnosis:
         if not self.probes[-1].finite:
             return Verdict("", "exploding", "the loss or its gradient is not finite.")
         found = worst(self.verdicts)
-        if not self.has_recurrence:
-            return Verdict(found.layer, found.word, f"{NO_RECURRENCE}; {found.evidence}")
+        if why := self.why_no_layers:
+            return Verdict(found.layer, found.word, f"{why}; {found.evidence}")
         return found

@@ -23,6 +23,8 @@ BLURRED, MOSTLY_RIGHT = 0.5, 0.5
 # Of a transcription: steps that say nothing, and the length of what is said beside what should be, of a collapse;
 # and frames that are one step, from where on more of them are no advice.
 MOSTLY_BLANK, LITTLE_SAID, MOST_STACKED = 0.95, 0.25, 8
+# Rows of a batch, fewer of which are not advised: their gradients differ too much.
+FEWEST_ROWS = 8
 # The baselines that know how frequent each token is.
 UNIGRAMS = ("unigrams", "unigram")
 # The best of the last epochs is this much better than the best before them, as a share of what was gained in all.
@@ -259,10 +261,11 @@ def _under_baseline(story: Story, tree: Tree) -> Iterator[Finding]:
 def _still_rising(story: Story, tree: Tree) -> Iterator[Finding]:
     """The last tenth of the epochs, one at least, against all before."""
     last = max(1, len(story.dev) // 10)
-    if story.early or len(story.dev) < 3 or story.best is None:
+    earlier, latest = ([story.sign * v for v in part if v == v] for part in (story.dev[:-last], story.dev[-last:]))
+    if story.early or len(story.dev) < 3 or not earlier or not latest:
         return
-    before, after = (max(story.sign * value for value in part) for part in (story.dev[:-last], story.dev[-last:]))
-    gained = after - min(story.sign * story.floor, story.sign * story.dev[0])
+    before, after = max(earlier), max(latest)
+    gained = after - min(story.sign * story.floor, earlier[0])
     if gained > 0 and after - before > STILL_RISING * gained:
         epochs = int(tree["training"].get("epochs", len(story.dev)))
         yield Finding(
@@ -304,10 +307,9 @@ def _of(story: Story, *baselines: str, name: str) -> float | None:
 def _more_steps(tree: Tree) -> Iterator[Advice]:
     training = tree["training"]
     rows, epochs = int(training.get("batch_rows", 0)), int(training.get("epochs", 0))
-    if rows > 8:
-        yield one_advice(
-            f"{rows // max(rows // 4, 8)} times as many steps.", {"training.batch_rows": max(rows // 4, 8)}
-        )
+    fewer = max(rows // 4, FEWEST_ROWS)
+    if rows >= 2 * fewer:
+        yield one_advice(f"{rows // fewer} times as many steps.", {"training.batch_rows": fewer})
     elif epochs:
         yield one_advice("three times as many steps.", {"training.epochs": 3 * epochs})
 

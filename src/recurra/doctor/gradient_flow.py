@@ -19,7 +19,8 @@ LARGEST = 700.0
 
 @dataclass(frozen=True, slots=True)
 class GradientFlow:
-    """log10 of the carried gradient's norm by distance in time, 0 at distance 0; -inf where nothing arrives.
+    """log10 of the carried gradient's norm by distance in time, 0 at distance 0; -inf where nothing arrives,
+    inf from where it is beyond what a number holds.
 
     reach: the longest distance that at least a tenth of the rows have
     """
@@ -34,8 +35,8 @@ class GradientFlow:
         first, last = (1, self.reach) if self.reach > 1 else (0, self.reach)
         if last == first:
             return 1.0
-        if self.log10[last] == -math.inf:
-            return 0.0
+        if math.isinf(self.log10[last]):
+            return 0.0 if self.log10[last] < 0 else math.inf
         return math.exp(min((self.log10[last] - self.log10[first]) / (last - first) * math.log(10), LARGEST))
 
 
@@ -123,17 +124,18 @@ def _summary(logs: Floats) -> GradientFlow:
     known = ~np.isnan(logs)
     curve = [0.0]
     for before, now, both in zip(logs, logs[1:], known[1:], strict=False):
-        curve.append(curve[-1] + _log_mean_square(now[both]) - _log_mean_square(before[both]) if any(both) else -np.inf)
-        if curve[-1] == -np.inf:
-            curve += [-np.inf] * (len(logs) - len(curve))
+        after = _log_mean_square(now[both]) if any(both) else -np.inf
+        if not np.isfinite(after):  # nothing is left, or more than a number holds: so it stays
+            curve += [after] * (len(logs) - len(curve))
             break
+        curve.append(curve[-1] + after - _log_mean_square(before[both]))
     reach = int(np.flatnonzero(10 * known.sum(1) >= logs.shape[1])[-1])
     return GradientFlow(tuple(map(float, curve)), reach)
 
 
 def _log_mean_square(log10: Floats) -> float:
-    """log10 of the root mean square of numbers of which log10 is given; -inf if all are zero."""
+    """log10 of the root mean square of numbers of which log10 is given; -inf if all are zero, inf if one is."""
     largest = float(log10.max())
-    if largest == -np.inf:
-        return -np.inf
+    if not np.isfinite(largest):
+        return largest
     return largest + 0.5 * float(np.log10(np.mean(10.0 ** (2 * (log10 - largest)))))

@@ -38,21 +38,34 @@ class HeadProbe:
 
 
 def head_probes(weights: Tensor) -> list[HeadProbe]:
-    """Each head of each layer, from weights (layers, heads, S, T) of S steps over T places; none where S or T < 2."""
+    """Each head of each layer, from weights (layers, heads, S, T) of S steps over T places; none where S or T < 2.
+
+    What steps can see is read off the weights: where nothing ahead has any, and how far back a layer has some.
+    """
     if weights.shape[2] < 2 or weights.shape[3] < 2:
         return []
     w = weights.double()
-    # A causal head sees as many places as there are steps up to its own; of one place there is nothing to say.
     causal = w.shape[2] == w.shape[3] and not bool(w.triu(1).any())
-    first, seen = 1 if causal else 0, torch.arange(1, w.shape[3] + 1).double()
-    limits = seen[1:].log() if causal else torch.full((w.shape[2],), math.log(w.shape[3]), dtype=torch.float64)
-    entropy = (-torch.xlogy(w, w).sum(3)[:, :, first:] / limits.to(w.device)).mean(2)
+    # Of the one place that a causal head sees at first there is nothing to say.
+    first = 1 if causal else 0
+    entropy = torch.xlogy(w, w).sum(3)[:, :, first:].abs()
+    limits = _places(w)[:, 1:].log() if causal else torch.full_like(entropy[:, 0], math.log(w.shape[3]))
+    # Of a head that sees one place alone both are zero.
+    shares = (entropy / limits.clamp(min=torch.finfo(w.dtype).tiny).unsqueeze(1)).mean(2)
     moves = (w[:, :, 1:] - w[:, :, :-1]).abs().sum(3).mean(2) / 2
     return [
-        HeadProbe(layer + 1, head + 1, float(entropy[layer, head]), float(moves[layer, head]))
+        HeadProbe(layer + 1, head + 1, float(shares[layer, head]), float(moves[layer, head]))
         for layer in range(w.shape[0])
         for head in range(w.shape[1])
     ]
+
+
+def _places(weights: Tensor) -> Tensor:
+    """(layers, T): places that each step of causal heads sees, in a window as wide as the layer's heads look back."""
+    at = torch.arange(weights.shape[3], device=weights.device)
+    back = at.unsqueeze(1) - at
+    windows = [int(back[seen].max()) + 1 if seen.any() else 1 for seen in (weights != 0).any(1)]
+    return torch.stack([(at + 1).clamp(max=window) for window in windows]).to(weights.dtype)
 
 
 def mean_probes(each: Sequence[Tensor]) -> list[HeadProbe]:

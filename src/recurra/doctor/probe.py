@@ -52,7 +52,8 @@ class LayerProbe:
 class Probe:
     """All layers after so many steps. loss: nats per target of the rows looked at; norm: of the whole gradient.
 
-    attention: of a model with heads of attention, or without recurrent layers; else None
+    attention: of a model with heads of attention, or of whose layers there is nothing to see; else None
+    recurrent: whether recurrent layers ran; of rows without steps there is nothing to see of them
     """
 
     step: int
@@ -60,6 +61,7 @@ class Probe:
     norm: float
     layers: tuple[LayerProbe, ...]
     attention: AttentionProbe | None = None
+    recurrent: bool = False
 
     @property
     def finite(self) -> bool:
@@ -79,13 +81,15 @@ def probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch], Loss], *,
     with _random_state_kept(), torch.enable_grad(), watching(own) as seen:
         seed_step(seed, step, next(own.parameters()).device)
         found = loss(own(batch), batch)
+        recurrent = bool(seen)
         seen = [one for one in seen if one.trail.moments]
         layers = tuple(_layer(one, gradients) for one, gradients in zip(seen, _gradients(found, seen), strict=True))
         if found.count and found.mean.requires_grad:
             found.mean.backward()  # type: ignore[no-untyped-call]
     looked = attention_probe(own, batch, loss) if has_heads(own) or not layers else None
     norms = [p.grad.norm() for p in own.parameters() if p.grad is not None]
-    return Probe(step, float(found.mean.detach()), float(torch.stack(norms).norm()) if norms else 0.0, layers, looked)
+    norm = float(torch.stack(norms).norm()) if norms else 0.0
+    return Probe(step, float(found.mean.detach()), norm, layers, looked, recurrent)
 
 
 @contextmanager

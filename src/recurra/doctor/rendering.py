@@ -9,7 +9,7 @@ from recurra.base.contracts import Report, Table
 from recurra.doctor.activations import Activation
 from recurra.doctor.advice import Advice, commands
 from recurra.doctor.attending import AttentionProbe
-from recurra.doctor.diagnosis import NO_RECURRENCE, Diagnosis
+from recurra.doctor.diagnosis import Diagnosis
 from recurra.doctor.probe import LayerProbe
 from recurra.doctor.updates import LARGE, SMALL
 from recurra.doctor.verdict import VANISHED, horizon
@@ -29,8 +29,8 @@ def report(title: str, diagnosis: Diagnosis, found: Sequence[Advice], config: st
         f"loss, {unit} per target": f"{last.loss:.4g}",
         "norm of the gradient": f"{last.norm:.3g}",
     }
-    if not diagnosis.has_recurrence:
-        facts["recurrence"] = f"none: {NO_RECURRENCE}, and no such curve is drawn."
+    if why := diagnosis.why_no_layers:
+        facts["recurrence"] = f"{'' if diagnosis.has_recurrence else 'none: '}{why}, and no such curve is drawn."
     if diagnosis.course.norms:
         facts["clipped steps"] = f"{diagnosis.course.clipped:.0%}"
     return Report(title, (), tables=tuple(tables(diagnosis, found, config)), facts=facts)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recurra.doctor.attending import AttentionProbe
+from recurra.doctor.attending import LONGEST, AttentionProbe
 from recurra.doctor.probe import LayerProbe
 
 # The carried gradient, over the length that half of the rows have: under a thousandth, or over a thousandfold.
@@ -52,12 +52,14 @@ def judged_attention(probe: AttentionProbe) -> Verdict:
         more = f" and {len(idle) - SHOWN} more" if len(idle) > SHOWN else ""
         remarks = " or ".join(sorted({one.remark.replace("looks", "look") for _, one in idle}))
         return Verdict("", "dead heads", f"{len(idle)} of {len(heads)} heads {remarks}: {shown}{more}.")
-    return Verdict("", "healthy", f"{_heads_said(len(heads), len(idle))}{_outputs_said(probe)}")
+    return Verdict("", "healthy", f"{_heads_said(probe, len(heads), len(idle))}{_outputs_said(probe)}")
 
 
-def _heads_said(number: int, idle: int) -> str:
-    if not number:
+def _heads_said(probe: AttentionProbe, number: int, idle: int) -> str:
+    if not probe.heads:
         return "there are no heads of attention; "
+    if not number:
+        return f"no heads of attention were looked at, as they are in whole sequences of 2 to {LONGEST} steps; "
     return f"{number - idle} of {number} heads of attention look at places of their own; "
 
 

@@ -28,6 +28,8 @@ from recurra.models.decoders.decoder import Decoder
 
 FIRST, STEP = "encoder", "step"
 NEXT = "next_"
+# What the file calls inputs of the source, by the model's names.
+NAMES = {"tokens": "source", "lengths": "source_lengths"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class DecoderWriter:
 
 
 def encoder_decoder(model: EncoderDecoder, *, for_any: bool) -> list[Part]:
-    """source, source_lengths, with copying source_copy -> what the first step reads; and a step.
+    """What the inputs read, source_lengths, with copying source_copy -> what the first step reads; and a step.
+
+    Tokens are called source, features by their own name.
 
     Raises ConfigError for a decoder that is not known.
     """
     writer, decoder = _writer(model.decoder), model.decoder
     draw = Drawing(for_any=for_any)
-    reading = read(draw, model.inputs, {"tokens": "source", "lengths": "source_lengths"})
+    reading = read(draw, model.inputs, NAMES)
     copies = draw.input("source_copy", np.int64, ("T", "N")) if _copies(decoder) else None
     source = encoded(draw, model.encoder, reading.x, reading.lengths, {})
     found = writer.start(draw, decoder, source, copies)
@@ -66,15 +70,15 @@ def encoder_decoder(model: EncoderDecoder, *, for_any: bool) -> list[Part]:
 
     def ask(random: np.random.Generator, N: int, T: int) -> Named:
         T = min(T, longest(model.encoder))
-        asked = reading.ask(random, N, T)
-        found = {"source": asked["tokens"], "source_lengths": asked["lengths"]}
+        found = {NAMES.get(name, name): array for name, array in reading.ask(random, N, T).items()}
         if isinstance(decoder, Decoder) and copies is not None:
             found["source_copy"] = random.integers(0, decoder.output.out_features + 3, (T, N))
         return found
 
     def answer(model: EncoderDecoder, inputs: Named) -> Named:
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
-        batch = Batch({**tensors, "tokens": tensors["source"]}, tensors["source_lengths"], {}, ())
+        asked = {own: tensors[name] for own, name in NAMES.items() if name in tensors}
+        batch = Batch({**tensors, **asked}, tensors["source_lengths"], {}, ())
         return writer.arrays(model.decoder, model.start(batch))
 
     return [Part(FIRST, draw, ask, answer), _step(writer, decoder, for_any=for_any)]

@@ -133,6 +133,7 @@ def _mixed(draw: Drawing, shares: Sequence[float], ahead: Sequence[Value], behin
 
 
 def _convolutional(draw: Drawing, encoder: Convolutional, x: Value, lengths: Value, given: States) -> EncodedValues:
+    x = draw.one_more(x)  # so that there is one to run over where T is 0
     real = draw.spread(draw.sequence_mask(lengths, x), 2)
     x = draw.where(real, x)
     for k, (convolution, norm) in enumerate(zip(encoder.convolutions, encoder.norms, strict=True)):
@@ -145,6 +146,7 @@ def _convolutional(draw: Drawing, encoder: Convolutional, x: Value, lengths: Val
         y = draw.put("Transpose", y, perm=[2, 0, 1])
         y = draw.put("Relu", _normalized(draw, norm, y))
         x = draw.where(real, draw.put("Add", y, x) if k else y)
+    x = draw.all_but_last(x)
     return EncodedValues(x, lengths, _last_real(draw, x, lengths), {})
 
 
@@ -226,6 +228,7 @@ def _normalized(draw: Drawing, norm: nn.LayerNorm, x: Value) -> Value:
 
 def _last_real(draw: Drawing, x: Value, lengths: Value) -> Value:
     """(N, M): the last real step of x (T, N, M); zeros for a row without any."""
+    x = draw.one_more(x)  # so that there is one to take where T is 0
     place = draw.put("Max", draw.put("Sub", lengths, draw.constant(1, np.int64)), draw.constant(0, np.int64))
     index = draw.put("Expand", draw.spread(place, 0, 2), draw.put("Concat", *_summary_shape(draw, x), axis=0))
     found = draw.put("Squeeze", draw.put("GatherElements", x, index, axis=0), draw.integers(0))

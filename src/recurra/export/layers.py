@@ -80,8 +80,11 @@ def _one_hot(draw: Drawing, module: OneHot, tokens: Value) -> Value:
 @writes(characters.CharacterLSTM)
 def _character_lstm(draw: Drawing, module: characters.CharacterLSTM, letters: Value, lengths: Value) -> Value:
     flat, each = _words(draw, letters, lengths)
+    # One more word without letters, as there is none where T is 0, and ONNX Runtime ends the process over an LSTM
+    # without rows.
+    flat, each = draw.one_more(flat, axis=1, dtype=np.int64), draw.one_more(each, dtype=np.int64)
     _, states = recurrent(draw, module.recurrent, write(draw, module.embedding, flat), each)
-    return _by_word(draw, last(draw, module.recurrent, states[0]), lengths)
+    return _by_word(draw, draw.all_but_last(last(draw, module.recurrent, states[0])), lengths)
 
 
 @writes(characters.CharacterCNN)

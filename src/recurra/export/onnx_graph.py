@@ -168,6 +168,15 @@ class Drawing:
         shape = [self.spread(size, 0) if isinstance(size, str) else self.integers(size) for size in sizes]
         return self.put("Expand", self.constant(0.0), self.join(shape, 0))
 
+    def one_more(self, value: Value, *, axis: int = 0, dtype: type[np.generic] = np.float32) -> Value:
+        """A value of this type with one more place of zeros at the end of an axis; `all_but_last` takes it off."""
+        shape = self.put("ScatterElements", self.put("Shape", value), self.integers(axis), self.integers(1), axis=0)
+        return self.put("Concat", value, self.put("Expand", self.constant(0, dtype), shape), axis=axis)
+
+    def all_but_last(self, value: Value, *, axis: int = 0) -> Value:
+        """Without the last place of an axis."""
+        return self.put("Slice", value, self.integers(0), self.integers(-1), self.integers(axis))
+
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def graph(self, name: str) -> Any:

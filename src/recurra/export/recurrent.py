@@ -61,7 +61,7 @@ STANDARD = (
 )
 
 # What is added, in the padding, to the gates of an LSTM: the input gate is 0 and the forget gate 1, exactly, so that
-# the memory is held. 2^17 outweighs all else that a gate sees: an LSTM's h is within -1..1, and x is zero there.
+# the memory is held. 2^17 outweighs all else that a gate sees: after a step an LSTM's h is within -1..1, and x is zero.
 HOLD = {"i": -131072.0, "f": 131072.0}
 
 MERGES: Mapping[str, Callable[[Drawing, Value, Value], Value]] = {
@@ -160,6 +160,7 @@ def _unaided(
     """Outputs (T, N, H) of each direction, and last states (directions, N, H); no node is told a length."""
     draw = call.draw
     x = x if call.held is None else draw.put("Concat", x, call.held, axis=2)
+    some = draw.spread(draw.put("Greater", call.lengths, draw.constant(0, np.int64)), 0, 2)
     outputs, ends = [], []
     for direction, one in enumerate(weights):
         begin = _first(call, layers, x, direction, first)
@@ -170,6 +171,8 @@ def _unaided(
             kind.node, [read, *stacked[:3], "", *begin], names, hidden_size=layers.hidden_size, **kind.attributes(1)
         )
         output = draw.put("Squeeze", output, draw.integers(1))
+        if first is not None:  # a first h may outweigh `HOLD`, and a row without steps keeps what it began with
+            memory = [draw.where(some, state, old) for state, old in zip(memory, begin[1:], strict=True)]
         ends.append([_where_it_ends(call, output, begin[0], layers.hidden_size), *memory])
         outputs.append(draw.where(call.real, call.reverse_sequences(output) if direction else output))
     return outputs, tuple(draw.join(column, 0) for column in zip(*ends, strict=True))

@@ -113,10 +113,13 @@ def _bars_at_once(
     left = draw.put("Sub", draw.spread(wanted.lengths, 0), starts)  # (U, N)
     left = draw.put("Max", draw.put("Min", left, draw.constant(bar, np.int64)), draw.constant(0, np.int64))
     steps = draw.put("Reshape", left, _product(draw, bars, N))
+    # One more bar without steps, as there is none where T is 0, and ONNX Runtime ends the process over an LSTM without
+    # rows.
+    flat, steps = draw.one_more(flat), draw.one_more(steps, dtype=np.int64)
     begun = first_states(draw, decoder.first_of_bar, decoder.begin_bar, flat)
     read = _repeated(draw, flat, draw.constant(bar, np.int64))
     outputs, _ = recurrent(draw, decoder.recurrent, read, steps, begun)
-    numbers = linear(draw, decoder.output, outputs)
+    numbers = linear(draw, decoder.output, draw.all_but_last(outputs, axis=1))
     sizes = [draw.integers(bar), draw.spread(bars, 0), draw.spread(N, 0), draw.integers(decoder.output.out_features)]
     return draw.put("Transpose", draw.put("Reshape", numbers, draw.join(sizes, 0)), perm=[1, 0, 2, 3])
 

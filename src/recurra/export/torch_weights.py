@@ -19,6 +19,7 @@ from recurra import __version__
 from recurra.base.atomic import replacing
 from recurra.base.errors import ConfigError, RunError
 from recurra.cells import CELLS, Cell
+from recurra.engine.compact import FLOAT32
 from recurra.lower import equal
 from recurra.nn import Recurrent
 from recurra.training.tensors import all_finite, listed, put_weights
@@ -32,6 +33,8 @@ TORCH: Mapping[str, tuple[type[nn.RNNBase], Mapping[str, Any]]] = {
     "lstm_projected": (nn.LSTM, {}),
     "gru": (nn.GRU, {}),
 }
+# Precisions of weights that are numbers of torch's layers as they are.
+HELD = (FLOAT32, "bfloat16")
 # The largest difference of outputs of order 1 in float64: only the order of summation differs.
 TOLERANCE = 1e-12
 # Bytes of a header, which names all tensors of somebody else's model: some hundred thousand of them.
@@ -102,6 +105,11 @@ def _refusals(layers: Recurrent) -> list[str]:
         found.append(f"torch.nn joins two directions by concat, not by {layers.merge}; use --onnx.")
     if any(layers.zoneout):
         found.append("torch.nn has no zoneout, which also acts in evaluation; use --onnx.")
+    if layers.precision not in HELD:
+        found.append(
+            f"torch.nn has no layer with weights of {layers.precision}; export the model before it is quantized, or "
+            "one with weights of bfloat16."
+        )
     return found
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from recurra.base.errors import ConfigError
 from recurra.export.layers import LOWEST, linear
 from recurra.export.onnx_graph import DOUBLE, FLOAT, INT64, Drawing, Value
 from recurra.models.encoders import Pretrained, Transformer
 from recurra.models.inputs import WordPieces
 from recurra.nn.transformer import TransformerDecoderLayer, TransformerEncoderLayer
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
-from recurra.nn.transformer.layers import of_kind
+from recurra.nn.transformer.layers import ACTIVATIONS, FUNCTIONS, of_kind
 from recurra.nn.transformer.positions import Places, frequencies
 
 Layer = TransformerEncoderLayer | TransformerDecoderLayer
@@ -127,7 +128,7 @@ def pretrained(draw: Drawing, encoder: Pretrained, x: Value, lengths: Value) -> 
     for block in _blocks(encoder):
         y, _ = _layer(draw, block, y, Sees(_mask(draw, real), steps, steps), None)
     outputs = draw.where(real, draw.put("Transpose", y, perm=[1, 0, 2]))
-    first = draw.take(outputs, 0, 0)
+    first = draw.take(draw.one_more(outputs), 0, 0)  # zeros where T is 0
     if encoder.pooler is None:
         return outputs, first
     return outputs, draw.put("Tanh", linear(draw, encoder.pooler, first))
@@ -256,13 +257,19 @@ def fed_forward(draw: Drawing, block: Layer, x: Value) -> Value:
         a, b = draw.puts("Split", [y], 2, axis=2)
         y = draw.put("Mul", activated(draw, block.word, a), b)
     else:
-        y = activated(draw, block.word, y)
+        known = (word for word, function in FUNCTIONS.items() if function is block.activation)
+        y = activated(draw, block.word or next(known, ""), y)
     found: Value = linear(draw, block.linear2, y)
     return found
 
 
 def activated(draw: Drawing, word: str, x: Value) -> Value:
-    """relu and reglu, gelu and geglu by erf, gelu_tanh, silu and swiglu."""
+    """relu and reglu, gelu and geglu by erf, gelu_tanh, silu and swiglu. Raises ConfigError for another function."""
+    if word not in ACTIVATIONS:
+        raise ConfigError(
+            "export: there is no way to write an activation that is a function of Python as ONNX; give it by its word: "
+            f"{', '.join(ACTIVATIONS)}."
+        )
     if word in ("relu", "reglu"):
         return draw.put("Relu", x)
     if word in ("silu", "swiglu"):
@@ -284,7 +291,8 @@ def normed(draw: Drawing, norm: nn.Module, x: Value) -> Value:
     assert norm.eps is not None
     scale = draw.weight(norm.weight)
     if isinstance(norm, nn.LayerNorm):
-        return draw.put("LayerNormalization", x, scale, draw.weight(norm.bias), axis=-1, epsilon=norm.eps)
+        shift = [] if norm.bias is None else [draw.weight(norm.bias)]
+        return draw.put("LayerNormalization", x, scale, *shift, axis=-1, epsilon=norm.eps)
     size = draw.put("ReduceMean", draw.put("Mul", x, x), axes=[-1])
     root = draw.put("Sqrt", draw.put("Add", size, draw.constant(norm.eps)))
     return draw.put("Mul", draw.put("Div", x, root), scale)

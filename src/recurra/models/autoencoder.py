@@ -141,7 +141,7 @@ class Autoencoder(nn.Module):
 
     def _shaped(self, said: Tensor) -> Tensor:
         """(T, N, D, P) of numbers (T, N, D P), with those that all rows share."""
-        numbers = said.view(*said.shape[:2], self.values, -1)
+        numbers = said.view(*said.shape[:2], self.values, said.shape[2] // self.values)
         if self.shared is None:
             return numbers
         shared = self.shared.view(self.values, -1)

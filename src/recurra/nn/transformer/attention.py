@@ -69,9 +69,14 @@ class SelfAttention(nn.Module):
         return self.out_proj(torch.cat(found) if found else q), k, v
 
     def weights(self, x: Tensor, rows: Rows) -> Tensor:
-        """(heads, T, T) of the rows (T, d) of one sequence: how much each step takes of each, without dropout."""
+        """(heads, T, T) of the rows (T, d) of one sequence: how much each step takes of each, without dropout.
+
+        rows: on any device
+        """
         q, k, _ = self.projected(x)
-        turned = [self._turned(part, rows.steps).view(len(x), self.num_heads, self.head_dim) for part in (q, k)]
+        turned = [
+            self._turned(part, rows.steps.to(x.device)).view(len(x), self.num_heads, self.head_dim) for part in (q, k)
+        ]
         scores = torch.einsum("shd,thd->hst", *turned) / self.head_dim**0.5
         if self.causal:
             at = torch.arange(len(x), device=x.device)
