@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
@@ -220,8 +221,13 @@ class Trainer:
         self.epoch, self.position = self.epoch + 1, 0
         return improved
 
-    def snapshot(self, log_lines: int) -> Checkpoint:
-        """The state now, as a checkpoint holds it."""
+    def snapshot(self, log_lines: int, carried: Mapping[str, Tensor] | None = None) -> Checkpoint:
+        """The state now, as a checkpoint holds it.
+
+        carried: the states of all ranks' rows, where they are known; else every rank has to call this, with its own
+        """
+        if carried is None:
+            carried = {} if self.carry is None else self.ranks.whole(self.carry.state())
         return Checkpoint(
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
@@ -234,7 +240,7 @@ class Trainer:
             patience=self.patience.state(),
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
-            carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
+            carried=carried,
             averages=self.average.state(),
             extra={
                 "task": self.task.to_json(),
