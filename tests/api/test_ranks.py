@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -420,6 +421,31 @@ def test_ranks_go_on_from_the_checkpoint_before_a_damaged_one_with_the_states_of
     assert same_bits(dict(after.carried), dict(before.carried))
     assert after.optimizer["param_groups"][0]["initial_lr"] == 0.2
     assert after.config["training"]["optimizer"]["lr"] == 0.2
+
+
+def test_ranks_that_do_not_stop_when_they_are_asked_to_are_ended(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asks(Listening):
+        """Presses Ctrl-C as soon as the ranks hang."""
+
+        def note(self, message: str) -> None:
+            super().note(message)
+            if message == "hangs":
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def hangs(made: Any, stopping: Stopping, watch: Any) -> None:
+        watch.note("hangs")
+        time.sleep(30)
+
+    monkeypatch.setattr(worker, "run_epochs", hangs)
+    monkeypatch.setattr(distributed, "STOPPING", 1.0)
+    watch = Asks()
+    stopped = api.train(write_config(training=PLAIN), out=Path("run"), distributed=Distributed(2, 1), watch=watch)
+    assert stopped.stopped_by is signal.SIGINT
+    assert (
+        "the ranks did not stop within 1 seconds of SIGINT; they were ended, and the run is as its last checkpoint "
+        "has it." in watch.notes
+    )
+    assert not children()
 
 
 def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(
