@@ -121,6 +121,12 @@ class Trainer:
         """Whether all of the time budget is spent, if there is one."""
         return self._share >= 1
 
+    def count(self, seconds: float) -> None:
+        """Take note of time in which no step was made. All ranks do so together."""
+        self.seconds += seconds
+        if self.settings.training.hours is not None:
+            self._share_spent()
+
     def _share_spent(self) -> float:
         """What is spent of the time budget, 0..1, by the first rank's clock."""
         budget = 3600 * (self.settings.training.hours or math.inf)
@@ -141,8 +147,9 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """All epochs are done, or patience or the time budget is spent."""
-        return self.epoch > self.settings.training.epochs or self.patience.spent or self.time_is_up
+        """All epochs are done, or patience is spent, or the time budget is and its last epoch has been scored."""
+        spent = self.patience.spent or (self.time_is_up and not self.position)
+        return spent or self.epoch > self.settings.training.epochs
 
     def stopped_early(self, select: str) -> str:
         """Why training ended before its last epoch, as a sentence; "" if it did not."""
@@ -175,6 +182,8 @@ class Trainer:
 
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        if self.time_is_up:
+            return
         if isinstance(self.examples, Reread):
             with self.examples.reading(self.settings.training.seed, self.epoch, self.ranks.rows):
                 yield from self._steps()
@@ -283,6 +292,8 @@ class Trainer:
             self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+        if (hours := self.settings.training.hours) is not None:
+            self._share = min(self.seconds / (3600 * hours), 1.0)
         self.changes = [str(change) for change in checkpoint.extra.get("changes", [])]
 
     def _patience(self) -> EarlyStopping:

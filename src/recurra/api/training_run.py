@@ -205,7 +205,7 @@ def _run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) 
         try:
             clock = time.perf_counter()
             scores = _judged(training_run, stopping)
-            trainer.seconds += time.perf_counter() - clock
+            trainer.count(time.perf_counter() - clock)
         except Stopped:
             training_run.checkpoints.save_last(trainer.snapshot(log.lines))
             raise
