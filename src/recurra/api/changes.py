@@ -146,6 +146,7 @@ def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
     if trainer.settings.training.hours is not None:  # the schedule follows the time
         return
     before = build(trainer.settings.training.schedule, SCHEDULES, trainer.steps_of(epochs))
+    before.restore(trainer.schedule.state())
     step = trainer.step
     if step == 0 or all(before(n) == trainer.schedule(n) for n in range(1, step + 1)):
         return
