@@ -15,7 +15,6 @@ from torch import Tensor
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
 from recurra.api.inference import ahead
-from recurra.api.options import TrainingOptions
 from recurra.api.pretrained_vectors import freeze_vectors
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Prediction, Progress, Score
@@ -84,7 +83,6 @@ class Trainer:
         self.predict = self.carry or predict
         self.groups = groups_of(self.model)
         self.optimizer = self._optimizer()
-        _refuse_two_means(options, self.optimizer)
         self.average = WeightAverage(self.model, last=options.average, decay=options.average_decay)
         self.schedule = build(options.schedule, SCHEDULES, self.total_steps if options.hours is None else COURSE)
         if options.hours is not None:
@@ -309,8 +307,6 @@ class Trainer:
         if options.rate_decay == 1:
             return cast(torch.optim.Optimizer, build(options.optimizer, OPTIMIZERS, self.model.parameters()))
         made: torch.optim.Optimizer = build(options.optimizer, OPTIMIZERS, [{"params": group} for group in self.groups])
-        if isinstance(made, AveragedSGD):
-            raise ConfigError("training.rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.")
         for depth, group in enumerate(made.param_groups):
             group["lr"] /= options.rate_decay**depth
         return made
@@ -323,11 +319,6 @@ class Trainer:
         place = self.position + failure.place
         whole = self.sampler.batch(self.sampler.plan(self.epoch)[place]).to(self.device)
         self.on_nonfinite(replace(failure, batch=whole))
-
-
-def _refuse_two_means(options: TrainingOptions, optimizer: torch.optim.Optimizer) -> None:
-    if isinstance(optimizer, AveragedSGD) and not (options.average is None and options.average_decay is None):
-        raise ConfigError("training.average: nt_asgd averages its weights by itself; take sgd, or leave it out.")
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:
