@@ -167,6 +167,19 @@ def test_rows_that_are_too_long_teach_neither_words_nor_the_model() -> None:
     )
 
 
+def test_limits_that_leave_out_every_row_are_named_with_the_shortest_rows() -> None:
+    with pytest.raises(DataError) as caught:
+        task_of([("a b c", "X Y"), ("a b", "X Y Z")], max_source_length=1, max_target_length=2)
+    assert str(caught.value) == (
+        "f.tsv: all 2 training rows are longer than task.max_source_length 1 or task.max_target_length 2; the shortest "
+        "source has 2 tokens, the shortest target 2. Set them higher, or to null."
+    )
+    with pytest.raises(
+        DataError, match=r"longer than task\.max_source_length 1; the shortest source has 2 tokens, the"
+    ):
+        task_of([("a b c", "X Y"), ("a b", "X Y Z")], max_source_length=1)
+
+
 # -- example -----------------------------------------------------------------------------------------------------------
 
 

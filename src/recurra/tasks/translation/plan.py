@@ -195,6 +195,7 @@ class TranslationConfig:
             rows,
             self.limits,
             means,
+            source,
         )
         task = self._task(sides)
         return task, (task.pair(row, *both) for row, both in zip(means.encoding(rows), texts, strict=True))
