@@ -175,7 +175,10 @@ class Trainer:
         """What was left out because it was not finite, as a sentence; "" if nothing was."""
         state = self.on_nonfinite.state()
         number, notes = int(state.get("skipped", 0)), state.get("notes") or [""]
-        what = "1 batch was" if number == 1 else f"{number} batches were"
+        together = self.settings.training.accumulate
+        one, several = ("batch", "batches") if together == 1 else ("step", "steps")
+        each = "" if together == 1 else f" of up to {together} batches"
+        what = f"1 {one}{each} was" if number == 1 else f"{number} {several}{each} were"
         return f"{what} skipped, because the loss or gradient was not finite. The first: {notes[0]}" if number else ""
 
     def steps(self) -> Iterator[Progress]:
