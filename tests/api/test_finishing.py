@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from recurra.api import training
 from recurra.api import training_run as recipe
 from recurra.api.distributed import Distributed
 from recurra.base.contracts import Progress, Score
-from recurra.training import FolderLock, Stopping
+from recurra.training import Checkpoint, Checkpoints, FolderLock, Stopping
 from recurra.training.checkpoint import load
 from training.toys import exit_of, fork_child
 
@@ -243,6 +245,56 @@ def test_a_best_checkpoint_that_is_newer_than_the_last_one_names_its_own_step(da
     Path("run/best.ckpt").write_bytes(Path("later/best.ckpt").read_bytes())
     said = done("finish", "run", "--json").json
     assert said["report"]["facts"]["best epoch by"].endswith("at step 8")
+
+
+class KilledError(Exception):
+    """In the place of a kill between two lines."""
+
+
+@contextmanager
+def killed_in(name: str, *, after: bool, nth: int = 1) -> Iterator[None]:
+    """The block dies in the nth call of a save, after it or before."""
+    save, calls = getattr(Checkpoints, name), iter(range(1, 1000))
+
+    def dies(self: Checkpoints, checkpoint: Checkpoint) -> None:
+        last = next(calls) == nth
+        if after or not last:
+            save(self, checkpoint)
+        if last:
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KilledError):
+        yield patch.setattr(Checkpoints, name, dies)
+
+
+def test_a_run_that_was_killed_right_after_its_first_best_checkpoint_ends_with_those_weights(data: Path) -> None:
+    config = write_config(training={"epochs": 3, "checkpoint_every": 3, "select": "log_loss"})
+    with killed_in("save_best", after=True):
+        api.train(config, out=Path("run"))
+    best = load(Path("run/best.ckpt"))
+    assert (best.step, load(Path("run/last.ckpt")).step) == (4, 3)
+    watch = Listening()
+    ended = api.finish(Path("run"), watch=watch)
+    assert ended.report is not None
+    assert ended.report.facts["best epoch by"] == f"log_loss, {best.best['value']:.4f} at step 4"
+    assert not [note for note in watch.notes if "no epoch had a finite" in note]
+    assert any("the weights are those of step 4, the best by log_loss" in note for note in watch.notes)
+    assert weights_of("run") == {name: value.tolist() for name, value in best.model.items()}
+
+
+def test_a_run_that_was_killed_right_before_its_first_best_checkpoint_has_nothing_to_end_with(data: Path) -> None:
+    config = write_config(training={"epochs": 3, "checkpoint_every": 3})
+    with killed_in("save_best", after=False):
+        api.train(config, out=Path("run"))
+    assert [line["best"] for line in log_of("run") if line["event"] == "dev"] == [True]
+    assert "no epoch of it has been scored yet" in refused("finish", "run")
+
+
+def test_the_step_of_the_best_weights_is_said_where_only_their_own_checkpoint_knows_it(data: Path) -> None:
+    config = write_config(training={"epochs": 3, "select": "log_loss"})
+    with killed_in("save_best", after=True, nth=2):
+        api.train(config, out=Path("run"))
+    assert "the weights are those of step 8, the best by log_loss" in done("finish", "run").err
 
 
 def test_a_damaged_last_checkpoint_does_not_stay_as_the_only_one(data: Path) -> None:

@@ -15,6 +15,7 @@ from recurra import api
 from recurra.api import training
 from recurra.api import training_run as recipe
 from recurra.api.distributed import Distributed
+from recurra.training.checkpoint import load
 
 LONGER = ["training.epochs=4"]  # of 4 steps each
 
@@ -87,6 +88,18 @@ def test_a_schedule_of_the_whole_run_follows_the_new_length_and_says_so(data: Pa
         f"(16 steps): learning rate {last:.3g} at step 8, 0.015 at step 9. A run of 4 epochs from its first step "
         "would end with other weights." in watch.notes
     )
+
+
+def test_a_plateau_that_has_dropped_ends_with_the_bits_of_a_run_as_long_and_says_nothing_else(data: Path) -> None:
+    drops = {"schedule": {"name": "plateau", "patience": 1}, "optimizer": {"name": "adam", "lr": 1e-6}, "seed": 7}
+    api.train(write_config(training={"epochs": 4, **drops}), out=Path("run"))
+    schedule = load(Path("run/last.ckpt")).schedule
+    assert schedule["now"] < 1
+    watch = Listening()
+    api.resume(Path("run"), overrides=["training.epochs=6"], watch=watch)
+    assert not [note for note in watch.notes if note.startswith("training.schedule")]
+    api.train(write_config(training={"epochs": 6, **drops}), out=Path("whole"))
+    assert kept_of("run")[0] == kept_of("whole")[0]
 
 
 def test_a_run_whose_patience_is_spent_asks_for_more_patience_before_more_epochs(data: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,7 +36,7 @@ from recurra.base.errors import ConfigError, RunError, TrainingError
 from recurra.data.formats import shards, signed, unsigned
 from recurra.training import Group, LostError, Stopping
 from recurra.training.checkpoint import load
-from training.toys import on_ranks
+from training.toys import on_ranks, same_bits
 
 # Plain gradient descent: the rates of Adam magnify the rounding of small gradients.
 PLAIN = {"optimizer": {"name": "sgd", "lr": 0.3}, "schedule": "constant", "select": "log_loss"}
@@ -397,6 +398,54 @@ def test_ranks_that_go_on_carry_the_states_of_their_own_rows(tmp_path: Path) -> 
             assert torch.equal(state, saved[name][ranks.number :: 2])
 
     assert on_ranks(2, tmp_path, work) == [0, 0]
+
+
+def test_ranks_go_on_from_the_checkpoint_before_a_damaged_one_with_the_states_of_all_rows(tmp_path: Path) -> None:
+    config = write_config(**TEXT, training={**PLAIN, "batch_rows": 5, "checkpoint_every": 1})
+    api.train(config, out=Path("cut"), watch=StopsAt(5))
+    last = Path("cut/last.ckpt")
+    last.write_bytes(last.read_bytes()[:-3])
+    before = load(Path("cut/last.prev.ckpt"))
+    assert before.carried
+
+    def work(ranks: Group) -> None:
+        signal.alarm(30)  # a rank that waits for what no other one says ends here
+        settings = read_settings(Path("cut/config.yaml"), ["training.optimizer.lr=0.2"], None)
+        folder = RunFolder(Path("cut"))
+        made = training_run.resume_from(folder, settings, torch.device("cpu"), NoCallback(), ranks)
+        made.trainer.ranks.check_alike("how far they are", lambda: [made.trainer.step])
+
+    assert on_ranks(2, tmp_path, work) == [0, 0]
+    after = load(last)
+    assert after.step == before.step == 4
+    assert same_bits(dict(after.carried), dict(before.carried))
+    assert after.optimizer["param_groups"][0]["initial_lr"] == 0.2
+    assert after.config["training"]["optimizer"]["lr"] == 0.2
+
+
+def test_ranks_that_do_not_stop_when_they_are_asked_to_are_ended(forked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asks(Listening):
+        """Presses Ctrl-C as soon as the ranks hang."""
+
+        def note(self, message: str) -> None:
+            super().note(message)
+            if message == "hangs":
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def hangs(made: Any, stopping: Stopping, watch: Any) -> None:
+        watch.note("hangs")
+        time.sleep(30)
+
+    monkeypatch.setattr(worker, "run_epochs", hangs)
+    monkeypatch.setattr(distributed, "STOPPING", 1.0)
+    watch = Asks()
+    stopped = api.train(write_config(training=PLAIN), out=Path("run"), distributed=Distributed(2, 1), watch=watch)
+    assert stopped.stopped_by is signal.SIGINT
+    assert (
+        "the ranks did not stop within 1 seconds of SIGINT; they were ended, and the run is as its last checkpoint "
+        "has it." in watch.notes
+    )
+    assert not children()
 
 
 def test_files_of_cells_are_read_once_and_handed_on_where_they_come_one_by_one(

@@ -531,3 +531,14 @@ def test_what_it_does_not_go_with_is_refused(task: str, data: dict[str, Any], sa
         prepare(read_settings(config(6, data={"train": "none.csv"}, model={})), NoCallback())
     with pytest.raises(ConfigError, match="shuffle_buffer: reads each row again by itself, and layout makes"):
         DataOptions(train="a-*.csv", layout="long", shuffle_buffer=6)
+
+
+def test_a_file_of_too_few_rows_to_be_mixed_is_refused_with_their_number() -> None:
+    Path("one.csv").write_bytes(as_csv([{"text": f"word {k}", "label": "ab"[k % 2]} for k in range(60)]))
+    given = write_config(data={"train": "one.csv", "shuffle_buffer": 20, "split": {"name": "hash"}})
+    with pytest.raises(ConfigError) as caught:
+        prepare(read_settings(given), NoCallback())
+    assert str(caught.value) == (
+        "data.shuffle_buffer: one.csv: has 60 rows, and is read in pieces of 64, so with 20 at once they would not be "
+        "mixed. Set it to 60 or more, or leave it out: so few rows fit into memory."
+    )

@@ -407,6 +407,20 @@ def test_batches_that_are_skipped_are_counted_and_named_also_over_a_stop(
     assert kept_of("cut") == kept_of("whole")
 
 
+def test_a_skipped_step_of_several_batches_is_said_to_be_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Classification.loss
+
+    def broken(self: Classification, prediction: Any, batch: Any) -> Any:
+        found = loss(self, prediction, batch)
+        return type(found)(found.total * float("nan"), found.count) if 5 in batch.indices else found
+
+    monkeypatch.setattr(Classification, "loss", broken)
+    config, watch = write_config(training={"epochs": 2, "on_nonfinite": "skip", "accumulate": 2}), Listening()
+    api.train(config, out=Path("run"), watch=watch)
+    said = [note.split(",")[0] for note in watch.notes if "skipped" in note]
+    assert said == ["1 step of up to 2 batches was skipped", "2 steps of up to 2 batches were skipped"]
+
+
 def test_patience_schedule_and_best_score_are_remembered_over_a_stop(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

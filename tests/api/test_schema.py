@@ -198,3 +198,48 @@ def test_what_is_scored_and_answered_has_no_signature_of_a_url(monkeypatch: pyte
     assert evaluating._given_rows(url, settings, watch, means)[0] == "more.csv"
     assert str(answers.source_for("run", url).path) == "https:/host/more.csv"
     assert asked == [Path("https://host/more.csv")] * 2
+
+
+@pytest.mark.parametrize(
+    ("tree", "sentence"),
+    [
+        (
+            {
+                "task": {"name": "translation", "label_smoothing": 0.1},
+                "model": {"decoder": {"name": "recurrent", "attention": "additive", "copying": True}},
+            },
+            "task.label_smoothing: cannot be used with a model that copies; set it to 0.",
+        ),
+        (
+            {"task": {"name": "masked_lm", "max_length": 64}, "model": {"inputs": {"max_positions": 32}}},
+            "task.max_length: a sequence has 64 pieces, and model.inputs.max_positions has positions for 32; set it to "
+            "32, or max_positions to 64.",
+        ),
+        (
+            {"training": {"average": 3, "optimizer": "nt_asgd"}},
+            "training.average: nt_asgd averages its weights by itself; take sgd, or leave it out.",
+        ),
+        (
+            {"training": {"average_decay": 0.9, "optimizer": "nt_asgd"}},
+            "training.average_decay: nt_asgd averages its weights by itself; take sgd, or leave it out.",
+        ),
+        (
+            {"training": {"rate_decay": 2.0, "init_from": "some", "optimizer": "nt_asgd"}},
+            "training.rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.",
+        ),
+        (
+            {"training": {"average": 1}},
+            "training.average: the mean of one epoch is that epoch; expected 2 to 100, or leave it out.",
+        ),
+    ],
+)
+def test_options_that_training_would_refuse_are_refused_with_the_config(tree: dict[str, Any], sentence: str) -> None:
+    document = document_of({"task": {"name": "classification"}, "data": DATA, **tree})
+    with pytest.raises(ConfigError) as caught:
+        settings_of(document)
+    assert [problem.split(": ", 1)[1] for problem in caught.value.problems] == [sentence]
+
+
+def test_a_run_that_was_trained_with_a_mean_of_one_epoch_can_still_answer() -> None:
+    document = document_of({"task": {"name": "classification"}, "data": DATA, "training": {"average": 1}})
+    assert settings_of(document, to_train=False).training.average == 1

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from api.api_room import done, recurra, refused
-from recurra import load
+from recurra import api, load
 from recurra.base.errors import ConfigError
 from recurra.report.png import Pictures
 from recurra.service import Limits, open_runs
@@ -189,3 +190,18 @@ def test_a_sheet_of_sensors_makes_a_record_of_every_column(here: Path, tmp_path:
     done("predict", tmp_path / "run", "--input", tmp_path / "sheet.csv", "--set", wide, "--output", tmp_path / "o.csv")
     found = {row["sensor"]: row["predicted"] for row in csv.DictReader((tmp_path / "o.csv").read_text().splitlines())}
     assert found == {"left": "flat", "right": "up"}
+
+
+def test_rows_behind_the_last_full_window_are_said_to_be_left_out(tmp_path: Path) -> None:
+    lines = ["t,x", *(f"{t},{t % 7}" for t in range(395))]
+    (tmp_path / "d.csv").write_text("\n".join(lines) + "\n")
+    windows = {"name": "windows", "length": 10, "time": "t"}
+    config: dict[str, Any] = {
+        "task": {"name": "autoencoding", "values": "x", "code_size": 2},
+        "model": {"encoder": "recurrent", "decoder": "recurrent"},
+        "data": {"train": str(tmp_path / "d.csv"), "layout": windows, "split": "ordered"},
+    }
+    said = "d.csv: data.layout: 5 rows are behind the last full window of a series, and left out; a window has 10."
+    assert any(note.endswith(said) for note in api.check(config).notes)
+    config["data"]["layout"] = {**windows, "length": 5}
+    assert not any("data.layout" in note for note in api.check(config).notes)

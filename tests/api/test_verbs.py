@@ -254,6 +254,14 @@ def test_an_evaluated_file_that_was_learned_from_is_said_to_be(run: Path) -> Non
     assert "not what it was trained on" not in said
 
 
+def test_a_file_that_is_called_train_is_not_taken_for_the_training_rows(run: Path) -> None:
+    Path("other").mkdir()
+    write_csv(Path("other/train"), rows(8))
+    said = done("evaluate", run, "other/train", "--set", "data.format=csv", "--json")
+    assert {score["split"] for score in said.json["scores"]} == {"other/train"}
+    assert said.err.count("train: column 'label'") == 1, "of the run's own data"
+
+
 def test_scores_on_data_that_has_changed_since_are_said_to_be_doubtful(run: Path) -> None:
     write_csv(Path("data.csv"), rows(44))
     assert "the run's own data is not what it was trained on" in done("evaluate", run).err

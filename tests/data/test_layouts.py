@@ -9,7 +9,7 @@ import pytest
 
 from recurra.base.contracts import Origin, Record
 from recurra.base.errors import ConfigError, DataError
-from recurra.data.layouts import Layout, Long, Wide
+from recurra.data.layouts import Layout, Long, Wide, Windows
 
 
 def rows(*given: Mapping[str, Any]) -> list[Record]:
@@ -80,6 +80,16 @@ def test_every_column_of_a_sheet_is_a_record() -> None:
     assert isinstance(only, Record)
     assert only.fields == {"sensor": "right", "x": [0.8, 0.7]}
     assert Wide(time="t").made(["series", "value", "label"]) == {"series", "value"}
+
+
+@pytest.mark.parametrize(
+    ("stride", "starts", "left"), [(None, [0, 10], 5), (4, [0, 4, 8, 12], 3), (5, [0, 5, 10, 15], 0)]
+)
+def test_rows_behind_the_last_full_window_are_counted(stride: int | None, starts: list[int], left: int) -> None:
+    layout = Windows(length=10, stride=stride, time="t")
+    found = laid(layout, rows(*({"t": t, "x": t} for t in range(25))), ["x"])
+    assert [one.fields["x"] for one in found if isinstance(one, Record)] == [[*range(s, s + 10)] for s in starts]
+    assert layout.left_out == left
 
 
 def test_no_rows_make_no_records() -> None:

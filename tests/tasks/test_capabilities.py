@@ -83,7 +83,7 @@ HAS = {
     DialogueConfig: "ChoosesBySize KeepsRows ReadsOnce ReadsSteps",
     MusicConfig: "ChoosesBySize KeepsRows ReadsOnce",
     QuestionAnsweringConfig: "ChoosesBySize ReadsOnce",
-    MaskedLMConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce",
+    MaskedLMConfig: "ChoosesBySize KeepsRows MindsInputs ReadsOn ReadsOnce",
     TextRegressionConfig: "ChoosesBySize KeepsRows ReadsOnce",
     MultipleChoiceConfig: "ChoosesBySize LabelsRows ReadsOnce",
     WordVectorsConfig: "ChoosesBySize KeepsRows ReadsOn ReadsOnce TrainsItself",

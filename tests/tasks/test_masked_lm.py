@@ -393,6 +393,20 @@ def test_a_text_that_is_too_long_is_cut_and_said() -> None:
     assert any("longer than max_length" in line for line in said)
 
 
+def test_a_mask_behind_the_longest_length_is_said_to_stand_there() -> None:
+    task = fitted(max_length=8)
+    one, other = (asked(task, text) for text in ("the cat sat on the mat a dog [MASK]", "the end"))
+    batch = task.collate([one, other], (0, 1))
+    told = task.predict(model_of(task), batch, [one, other])
+    said = task.warnings(told, [one, other])
+    assert said[0].startswith("1 of 2 texts has no [MASK]")
+    assert not [line for line in task.warnings(told[:1], [one]) if "no [MASK]" in line]
+    assert task.answer(one, told[0]).note == "[MASK] stands behind max_length, and is not read"
+    assert task.answer(other, told[1]).note == "no [MASK] in the text"
+    with pytest.raises(DataError, match=r"stands behind max_length \(8 pieces\), and is not read"):
+        task.explain(model_of(task), one, torch.device("cpu"))
+
+
 # -- what cannot be ----------------------------------------------------------------------------------------------------
 
 

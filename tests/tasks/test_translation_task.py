@@ -16,11 +16,14 @@ from recurra.base.contracts import Batch, Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError, RunError
 from recurra.data.tokenizers import BOS, EOS, PAD, UNK
 from recurra.decode import Hypothesis
+from recurra.metrics import Pair
 from recurra.models import EncoderDecoder
 from recurra.tasks import TASKS, Translation, TranslationConfig
 from recurra.tasks.translation.answers import Candidate, Translated, attention_of
 from recurra.tasks.translation.losses import Forced, forced_rows
+from recurra.tasks.translation.pairs import wanted
 from recurra.tasks.translation.search import longest
+from recurra.tasks.translation.tables import by_group
 
 ROWS = [("a b", "X Y"), ("b b c", "Y Y Z"), ("c", "Z"), ("a", "X")]
 
@@ -165,6 +168,19 @@ def test_rows_that_are_too_long_teach_neither_words_nor_the_model() -> None:
         "test: 2 of 4 sources are longer than the longest source of training (1 tokens), so the answer may be poor; "
         "the first: f.tsv:2, with 2 tokens.",
     )
+
+
+def test_limits_that_leave_out_every_row_are_named_with_the_shortest_rows() -> None:
+    with pytest.raises(DataError) as caught:
+        task_of([("a b c", "X Y"), ("a b", "X Y Z")], max_source_length=1, max_target_length=2)
+    assert str(caught.value) == (
+        "f.tsv: all 2 training rows are longer than task.max_source_length 1 or task.max_target_length 2; the shortest "
+        "source has 2 tokens, the shortest target 2. Set them higher, or to null."
+    )
+    with pytest.raises(
+        DataError, match=r"longer than task\.max_source_length 1; the shortest source has 2 tokens, the"
+    ):
+        task_of([("a b c", "X Y"), ("a b", "X Y Z")], max_source_length=1)
 
 
 # -- example -----------------------------------------------------------------------------------------------------------
@@ -557,6 +573,16 @@ def test_facts_have_the_sizes_of_both_sides() -> None:
         "source vocabulary": 7, "target vocabulary": 7, "dev rows": 1, "dev source tokens": 2,
         "dev unknown source tokens": "50.00%", "dev target tokens": 4, "dev unknown target tokens": "50.00%",
     }  # fmt: skip
+
+
+def test_a_row_whose_group_is_null_has_none_as_one_whose_cell_is_empty() -> None:
+    task = task_with(group="lang")
+    groups = (None, "", "de")
+    examples = [task.example(record("a", "X", lang=group, also="")) for group in groups]
+    assert [wanted(example).group for example in examples] == ["", "", "de"]
+    pairs = [Pair("X", "X", ("X",))] * 3
+    rows = by_group(task.kind, pairs, examples, "lang").rows
+    assert sorted(row[:2] for row in rows) == [("(none)", 2), ("de", 1)]
 
 
 def test_pictures_are_of_examples_of_different_groups() -> None:

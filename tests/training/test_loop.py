@@ -363,3 +363,16 @@ def test_of_accumulated_batches_the_one_that_is_not_finite_is_named():
             loss=squares, optimizer=OPTIMIZERS["sgd"]([torch.nn.Parameter(torch.zeros(1))]), accumulate=3,
             schedule=SCHEDULES["constant"](1), on_nonfinite=Stop(line_rows(1.0, NAN, 1.0)),
         )  # fmt: skip
+
+
+def test_the_parts_of_a_loss_are_those_of_all_batches_of_a_step():
+    def parted(prediction: Prediction, batch: Batch) -> Loss:
+        found = squares(prediction, batch)
+        return Loss(found.total, found.count, {f"of {len(batch.indices)}": found.total.detach()})
+
+    (step,) = steps_of(
+        Line(2.0), [line_batch(1.0, 3.0), line_batch(2.0)], loss=parted, accumulate=2,
+        optimizer=OPTIMIZERS["sgd"]([torch.nn.Parameter(torch.zeros(1))]),
+    )  # fmt: skip
+    # 4 (1 + 9) / 2 and 4 * 4 / 2 nats, of three targets
+    assert {name: float(part) for name, part in step.parts.items()} == pytest.approx({"of 2": 20 / 3, "of 1": 8 / 3})

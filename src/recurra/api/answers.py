@@ -154,7 +154,8 @@ def source_for(
     records = read(
         path, format=format, **data.reading, fields=fields, bad_rows=bad_rows, note=note, scratch=data.scratch
     )
-    return Source(Path(str(path)), format, data.encoding, laid_out(records, settings, bad_rows), bad_rows)
+    laid = laid_out(records, settings, bad_rows, note=lambda said: note(f"{path}: {said}"))
+    return Source(Path(str(path)), format, data.encoding, laid, bad_rows)
 
 
 def with_data(settings: Settings, overrides: Sequence[str], verb: str, allowed: Sequence[str]) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from recurra.api.trainer import Trainer
 from recurra.base.errors import RunError
 from recurra.base.shell import as_word
 from recurra.config import build
-from recurra.training import SCHEDULES
+from recurra.training import COURSE, SCHEDULES, OfTime
 
 # The whole table. May change: what they decide is decided anew at each step, at the end of an epoch, or (of data) each
 # time that the rows are read, and is no part of what they say.
@@ -87,25 +87,40 @@ def refuse_bound(found: Sequence[Change], settings: Settings, config: Path) -> N
 def apply(found: Sequence[Change], trainer: Trainer) -> list[str]:
     """Let changed options take effect in a learner that has just been restored; a sentence for each.
 
-    Raises RunError where a change cannot take effect: fewer epochs than are done, or patience that is spent already.
+    Raises RunError where a change cannot take effect: fewer epochs than are done, or more epochs or time or patience
+    where another of these is spent already.
     """
-    names = {change.name for change in found}
+    before = {change.name: change.before for change in found}
     _refuse_too_few_epochs(trainer)
-    if "training.epochs" in names and trainer.patience.spent:
-        waited = trainer.patience.state()["waited"]
-        by_share = trainer.settings.training.patience is None
-        name, value = ("training.patience_share", "null") if by_share else ("training.patience", str(2 * waited))
-        raise RunError(
-            f"training.epochs: has no effect: training has ended early, because {waited} epochs in a row brought no "
-            f"better score. To resume it, set {name} too: higher, or null (`--set {name}={value}`)."
-        )
+    _refuse_without_effect(before, trainer)
     notes = [f"{change}." for change in found]
     for change in found:
         if change.name == "training.optimizer.lr":
             notes.append(_set_peak(trainer, float(change.now)))
-        if change.name == "training.epochs":
-            notes += _stretched(trainer, int(change.before))
+    if "training.hours" in before:
+        notes += _timed(trainer, before)
+    elif "training.epochs" in before:
+        notes += _stretched(trainer, int(before["training.epochs"]))
     return notes
+
+
+def _refuse_without_effect(names: Collection[str], trainer: Trainer) -> None:
+    """Raise RunError for an option that lets training go on, where another one has ended it."""
+    waited = trainer.patience.state()["waited"]
+    longer = [name for name in ("training.epochs", "training.hours") if name in names]
+    if longer and trainer.patience.spent:
+        by_share = trainer.settings.training.patience is None
+        name, value = ("training.patience_share", "null") if by_share else ("training.patience", str(2 * waited))
+        raise RunError(
+            f"{longer[0]}: has no effect: training has ended early, because {waited} epochs in a row brought no "
+            f"better score. To resume it, set {name} too: higher, or null (`--set {name}={value}`)."
+        )
+    longer = [name for name in ("training.epochs", "training.patience", "training.patience_share") if name in names]
+    if longer and trainer.time_is_up:
+        raise RunError(
+            f"{longer[0]}: has no effect: training has ended, because the time of training.hours is spent. To resume "
+            "it, set training.hours too: higher, or null (`--set training.hours=null`)."
+        )
 
 
 def _refuse_too_few_epochs(trainer: Trainer) -> None:
@@ -122,9 +137,8 @@ def _set_peak(trainer: Trainer, lr: float) -> str:
     """The peak of the learning rate; layers below others keep their share of it."""
     for depth, group in enumerate(trainer.optimizer.param_groups):
         group["initial_lr"] = lr / trainer.settings.training.rate_decay**depth
-    name = trainer.settings.tree["training"]["schedule"]["name"]
     rate = lr * trainer.schedule(trainer.step + 1)
-    return f"training.schedule {name}: the learning rate of step {trainer.step + 1} is {rate:.3g}."
+    return f"training.schedule {_schedule_of(trainer)}: the learning rate of step {trainer.step + 1} is {rate:.3g}."
 
 
 def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
@@ -132,17 +146,46 @@ def _stretched(trainer: Trainer, epochs: int) -> Iterator[str]:
     if trainer.settings.training.hours is not None:  # the schedule follows the time
         return
     before = build(trainer.settings.training.schedule, SCHEDULES, trainer.steps_of(epochs))
+    before.restore(trainer.schedule.state())
     step = trainer.step
     if step == 0 or all(before(n) == trainer.schedule(n) for n in range(1, step + 1)):
         return
-    peak = float(trainer.optimizer.param_groups[0].get("initial_lr", trainer.optimizer.param_groups[0]["lr"]))
-    name = trainer.settings.tree["training"]["schedule"]["name"]
     yield (
-        f"training.schedule {name}: depends on the number of epochs, and now follows the course of a run of "
-        f"{trainer.settings.training.epochs} epochs ({trainer.total_steps:,} steps): learning rate "
-        f"{peak * before(step):.3g} at step {step:,}, {peak * trainer.schedule(step + 1):.3g} at step {step + 1:,}. "
+        f"training.schedule {_schedule_of(trainer)}: depends on the number of epochs, and now follows the course of a "
+        f"run of {trainer.settings.training.epochs} epochs ({trainer.total_steps:,} steps): "
+        f"{_rates(trainer, before(step))}. "
         f"A run of {trainer.settings.training.epochs} epochs from its first step would end with other weights."
     )
+
+
+def _timed(trainer: Trainer, before: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence if the learning rate moves because the schedule follows another time, or steps in its place."""
+    options, step, old = trainer.settings.training, trainer.step, before["training.hours"]
+    epochs = int(before.get("training.epochs", options.epochs))
+    course = build(options.schedule, SCHEDULES, trainer.steps_of(epochs) if old is None else COURSE)
+    course.restore(trainer.schedule.state())
+    was = course if old is None else OfTime(course, lambda: min(trainer.seconds / (3600 * float(old)), 1.0))
+    if step == 0 or was(step + 1) == trainer.schedule(step + 1):
+        return
+    now = f"{trainer.total_steps:,} steps" if options.hours is None else f"{options.hours:g} hours"
+    yield (
+        f"training.schedule {_schedule_of(trainer)}: now follows the course of a run of {now}: "
+        f"{_rates(trainer, was(step))}."
+    )
+
+
+def _rates(trainer: Trainer, factor: float) -> str:
+    """The learning rate of the last step, which had this factor, and that of the next one."""
+    peak = float(trainer.optimizer.param_groups[0].get("initial_lr", trainer.optimizer.param_groups[0]["lr"]))
+    last, following = trainer.step, trainer.step + 1
+    return (
+        f"learning rate {peak * factor:.3g} at step {last:,}, {peak * trainer.schedule(following):.3g} at step "
+        f"{following:,}"
+    )
+
+
+def _schedule_of(trainer: Trainer) -> str:
+    return str(trainer.settings.tree["training"]["schedule"]["name"])
 
 
 def _differing(name: str, before: Any, now: Any) -> Iterator[Change]:

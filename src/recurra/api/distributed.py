@@ -30,6 +30,8 @@ from recurra.training import Stopping
 
 # Seconds: for Python and torch to load, for the others to end (one that is refused takes them along sooner), a look.
 LOADING, ENDING, REFUSED, LOOK = 60.0, 10.0, 1.0, 0.1
+# Seconds for the step under way and its save, at least. Ranks that wait for one another show a heartbeat all the same.
+STOPPING = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +200,8 @@ def _loopback() -> str:
 
 
 def _hear(attempt: Attempt, timeout: float, watch: Callback, stopping: Stopping) -> Rank | None:
-    """Pass on what the first rank tells, until all have ended; or the rank that has failed first."""
-    deadline, asked = math.inf, False
+    """Pass on what the first rank tells, until all have ended; or the rank that has failed first, or does not stop."""
+    deadline, asked, longest = math.inf, False, max(timeout, STOPPING)
     while True:
         for key, _ in attempt.selector.select(LOOK):
             _read(attempt, key.data, watch)
@@ -207,12 +209,19 @@ def _hear(attempt: Attempt, timeout: float, watch: Callback, stopping: Stopping)
             asked = True
             # Whichever signal it was: while Python still loads, only this one ends a process without a traceback.
             attempt.ranks[0].process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + longest
         _give_up(attempt.ranks, timeout)
         over = [rank for rank in attempt.ranks if rank.given_up or rank.process.poll() is not None]
-        if over and deadline == math.inf:
-            deadline = time.monotonic() + (REFUSED if any(rank.word == "refused" for rank in over) else ENDING)
+        if over:
+            wait = REFUSED if any(rank.word == "refused" for rank in over) else ENDING
+            deadline = min(deadline, time.monotonic() + wait)
         if len(over) == len(attempt.ranks) or any(r.failure for r in over) or time.monotonic() > deadline:
             break
+    if stopping.signal is not None and not over:
+        watch.note(
+            f"the ranks did not stop within {longest:g} seconds of {stopping.signal.name}; they were ended, and the "
+            "run is as its last checkpoint has it."
+        )
     for rank in attempt.ranks:
         _read(attempt, rank, watch)
     _raise_refusal(attempt.ranks)

@@ -87,7 +87,9 @@ def _given_rows(file: Any, settings: Settings, watch: Listener, means: Means) ->
     if are_rows(file):
         return "rows", good_rows(records_of(file, settings.plan.inputs[0].name), "rows", settings, watch, means, then)
     path = Path(unsigned(str(path_of(file, "file"))))
-    return path.name, read_rows(path, settings, watch, means, then)
+    # Rows of the split train are chosen to be learned from, and what a file is called chooses nothing.
+    name = "/".join(path.absolute().parts[-2:]) if path.name == "train" else path.name
+    return name, read_rows(path, settings, watch, means, then)
 
 
 def _own_splits(trained: OpenRun, settings: Settings, watch: Callback, *, needed: bool) -> Mapping[str, Sequence[Any]]:

@@ -36,7 +36,7 @@ from recurra.engine.compact import FLOAT32
 from recurra.lower import equal, from_json, to_json, trace
 from recurra.nn import quantize
 from recurra.tasks import Task
-from recurra.training import check_weights, load_weights
+from recurra.training import Checkpoints, check_weights, load_weights
 from recurra.training.lock import FILE as LOCK
 from recurra.training.log import read as read_log
 
@@ -111,8 +111,15 @@ def has_ended(folder: RunFolder) -> bool:
 
 
 def has_best(folder: RunFolder) -> bool:
-    """Whether a dev score has chosen weights that the run could end with."""
-    return any(line.get("best") is True for line in read_log(folder.log))
+    """Whether a dev score has chosen weights that the run could end with.
+
+    The log does not tell: its line comes before the weights are saved. Raises RunError if all checkpoints are damaged.
+    """
+    checkpoints = Checkpoints(folder.path)
+    if checkpoints.best.is_file():
+        return True
+    found = checkpoints.newest()
+    return found is not None and found.checkpoint.best.get("value") is not None
 
 
 def opened(run: AnyPath | OpenRun, cells: Iterable[AnyPath] = ()) -> OpenRun:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from recurra.api.schema import Settings
 from recurra.base.contracts import Record
 from recurra.base.errors import DataError
+from recurra.base.words import counted
 from recurra.config import build
 from recurra.data.formats import BadRows
 from recurra.data.group_splits import grouped_by
@@ -36,11 +37,18 @@ def fields_for(settings: Settings, fields: Sequence[str]) -> tuple[str, ...]:
 
 
 def laid_out(
-    rows: Iterable[Record], settings: Settings, bad_rows: BadRows, also: Sequence[str] = (), *, whole: bool = False
+    rows: Iterable[Record],
+    settings: Settings,
+    bad_rows: BadRows,
+    also: Sequence[str] = (),
+    *,
+    whole: bool = False,
+    note: Callable[[str], object] | None = None,
 ) -> Iterator[Record]:
     """The records of rows; what makes none is refused as `bad_rows` says. also: other columns with a value a step
 
     whole: series that a layout cuts into windows stay whole
+    note: hears, once all rows are read, how many of them are in no window
     """
     layout = layout_of(settings)
     if whole and isinstance(layout, Windows):
@@ -56,3 +64,7 @@ def laid_out(
             bad_rows.refuse(one)
         else:
             yield one
+    if note is not None and isinstance(layout, Windows) and layout.left_out:
+        are = counted(layout.left_out, "row is", "rows are")
+        has = f"a window has {layout.length:,}"
+        note(f"data.layout: {are} behind the last full window of a series, and left out; {has}.")

@@ -241,7 +241,8 @@ def read_rows(
     )
     if means.exchange is not None and is_sharded(path):
         watch.note(f"{path}: each of {means.exchange.size} ranks reads its own of the files, for all.")
-    watched = means.watched(f"reading {path.name}", laid_out(records, settings, bad_rows), None)
+    laid = laid_out(records, settings, bad_rows, note=lambda said: watch.note(f"{path}: {said}"))
+    watched = means.watched(f"reading {path.name}", laid, None)
     return good_rows(watched, str(path), settings, watch, means, then, bad_rows, see)
 
 

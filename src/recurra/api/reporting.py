@@ -48,15 +48,12 @@ MOST_ROWS = 1000
 def final_report(
     trainer: Trainer,
     prepared: Prepared,
-    checkpoints: Checkpoints,
     folder: RunFolder,
     select: str,
     watch: Callback,
 ) -> Report:
-    """Score the best weights on dev and test, write them and the report. Raises RunError if they are damaged."""
-    if trainer.best.value is not None:
-        _take_best(trainer, checkpoints, folder)
-    else:
+    """Score the weights that `take_best` has put into the model on dev and test, write them and the report."""
+    if trainer.best.value is None:
         watch.note(f"no epoch had a finite {select}: the last weights are kept.")
     scored = {name: rows for name, rows in prepared.splits.items() if name != "train"}
     shares = mix(trainer, prepared, watch)
@@ -160,11 +157,15 @@ def calibrated(trainer: Trainer, prepared: Prepared) -> tuple[Prepared, dict[str
     return replace(prepared, task=fitted), {"calibration": sentence}, fits
 
 
-def _take_best(trainer: Trainer, checkpoints: Checkpoints, folder: RunFolder) -> None:
+def take_best(trainer: Trainer, checkpoints: Checkpoints, folder: RunFolder) -> None:
     """Put the best weights into the model; of a run that goes on after its end they may be those that it ended with.
 
-    Raises RunError if neither is there.
+    The last ones stay where no epoch has a best score.
+    Raises RunError if the best ones are damaged, or neither are there.
     """
+    # A run that was killed after the first best checkpoint has it, and a last one that does not know.
+    if trainer.best.value is None and not checkpoints.best.is_file():
+        return
     try:
         best = checkpoints.load_best()
     except MissingError:

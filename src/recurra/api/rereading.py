@@ -51,8 +51,9 @@ class InFiles:
         names = [shard.name for shard in self._shards]
         how: Any = {"piece": self._piece, "ranged": self._elsewhere and self._piece > 0}
         found: RereadRows[Any] = RereadRows.counted(rows, self._read, names, self.cursor, **how)
-        if len(names) == 1 and len(found.bounds) == 2 and len(found) > (self._data.shuffle_buffer or 1):
-            raise _alone(names[0])
+        if len(names) == 1 and len(found.bounds) == 2 and len(found) > (buffer := self._data.shuffle_buffer or 1):
+            by_line = FORMATS[self._format].by_line and len(found) <= self._piece
+            raise _small(names[0], len(found), self._piece, buffer) if by_line else _alone(names[0])
         return found
 
     def _read(self, file: int, cursor: Cursor) -> Iterator[Any]:
@@ -112,6 +113,13 @@ def _alone(name: str) -> ConfigError:
         f"data.shuffle_buffer: {name}: is one file that cannot be read from its middle, so rows that are far apart "
         "would not be mixed. Expected CSV, TSV, JSON Lines or text in UTF-8 that is not packed, Parquet here in "
         "several row groups, or several files (a glob, a folder of Parquet files, a URL of them); or leave it out."
+    )
+
+
+def _small(name: str, rows: int, piece: int, buffer: int) -> ConfigError:
+    return ConfigError(
+        f"data.shuffle_buffer: {name}: has {rows:,} rows, and is read in pieces of {piece:,}, so with {buffer:,} at "
+        f"once they would not be mixed. Set it to {rows} or more, or leave it out: so few rows fit into memory."
     )
 
 

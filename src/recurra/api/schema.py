@@ -48,7 +48,7 @@ from recurra.tasks import (
     TrainsItself,
     splits_of,
 )
-from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, Rows
+from recurra.training import CLIPPINGS, ON_NONFINITE, OPTIMIZERS, SCHEDULES, AveragedSGD, Rows
 from recurra.training.trackers import TRACKERS, NeedsPackage
 
 SCHEMA = Schema(
@@ -348,13 +348,31 @@ def _check_inputs(resolved: Resolved) -> None:
 def _check_training(resolved: Resolved) -> None:
     """Build every component once, so that what it refuses stands beside the other mistakes."""
     options = build(resolved.section("training"), TrainingOptions)
+    if options.average == 1:  # no bound of the option: runs that were trained with it can still be read
+        raise ConfigError("average: the mean of one epoch is that epoch; expected 2 to 100, or leave it out.")
     for word in options.trackers:
         if isinstance(maker := TRACKERS[word], NeedsPackage):
             maker.refuse_missing()
-    build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))])
+    made = build(options.optimizer, OPTIMIZERS, [torch.nn.Parameter(torch.zeros(1, dtype=torch.float32))])
+    if isinstance(made, AveragedSGD):
+        _refuse_beside_mean(options)
     build(options.schedule, SCHEDULES, 100)
     build(options.clipping, CLIPPINGS)
     build(options.on_nonfinite, ON_NONFINITE, Rows(str, lambda index: NotImplemented))
+
+
+def _refuse_beside_mean(options: TrainingOptions) -> None:
+    """Raise ConfigError for what nt_asgd, which makes a mean of the weights, cannot have beside it."""
+    given = {"average": options.average, "average_decay": options.average_decay}
+    problems = [
+        f"{name}: nt_asgd averages its weights by itself; take sgd, or leave it out."
+        for name, value in given.items()
+        if value is not None
+    ]
+    if options.rate_decay != 1:
+        problems.append("rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.")
+    if problems:
+        raise ConfigError(problems)
 
 
 def _check_beginning(resolved: Resolved) -> None:
@@ -377,6 +395,7 @@ CHECKS = (
     Check(("data", "task"), _check_shuffle),
     Check(("model", "task"), _check_parts),
     Check(("task", "model"), _check_inputs),
+    Check(("task", "model"), plan_of),
     Check(("model", "task"), lambda resolved: _gib(resolved, tuple(_smallest(resolved).items()))),
     Check(("model", "task", "training"), _check_size),
     Check(("training", "model"), _check_beginning),

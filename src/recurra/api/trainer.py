@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from recurra.api.finetuning import freeze_below, groups_of
 from recurra.api.fingerprint import refuse_other_data
 from recurra.api.inference import ahead
-from recurra.api.options import TrainingOptions
 from recurra.api.pretrained_vectors import freeze_vectors
 from recurra.api.schema import Settings
 from recurra.base.contracts import Batch, Prediction, Progress, Score
@@ -83,7 +83,6 @@ class Trainer:
         self.predict = self.carry or predict
         self.groups = groups_of(self.model)
         self.optimizer = self._optimizer()
-        _refuse_two_means(options, self.optimizer)
         self.average = WeightAverage(self.model, last=options.average, decay=options.average_decay)
         self.schedule = build(options.schedule, SCHEDULES, self.total_steps if options.hours is None else COURSE)
         if options.hours is not None:
@@ -120,6 +119,12 @@ class Trainer:
         """Whether all of the time budget is spent, if there is one."""
         return self._share >= 1
 
+    def count(self, seconds: float) -> None:
+        """Take note of time in which no step was made. All ranks do so together."""
+        self.seconds += seconds
+        if self.settings.training.hours is not None:
+            self._share_spent()
+
     def _share_spent(self) -> float:
         """What is spent of the time budget, 0..1, by the first rank's clock."""
         budget = 3600 * (self.settings.training.hours or math.inf)
@@ -140,8 +145,9 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """All epochs are done, or patience or the time budget is spent."""
-        return self.epoch > self.settings.training.epochs or self.patience.spent or self.time_is_up
+        """All epochs are done, or patience is spent, or the time budget is and its last epoch has been scored."""
+        spent = self.patience.spent or (self.time_is_up and not self.position)
+        return spent or self.epoch > self.settings.training.epochs
 
     def stopped_early(self, select: str) -> str:
         """Why training ended before its last epoch, as a sentence; "" if it did not."""
@@ -179,11 +185,16 @@ class Trainer:
         """What was left out because it was not finite, as a sentence; "" if nothing was."""
         state = self.on_nonfinite.state()
         number, notes = int(state.get("skipped", 0)), state.get("notes") or [""]
-        what = "1 batch was" if number == 1 else f"{number} batches were"
+        together = self.settings.training.accumulate
+        one, several = ("batch", "batches") if together == 1 else ("step", "steps")
+        each = "" if together == 1 else f" of up to {together} batches"
+        what = f"1 {one}{each} was" if number == 1 else f"{number} {several}{each} were"
         return f"{what} skipped, because the loss or gradient was not finite. The first: {notes[0]}" if number else ""
 
     def steps(self) -> Iterator[Progress]:
         """The rest of this epoch, one optimizer step at a time; position and step are up to date at each."""
+        if self.time_is_up:
+            return
         if isinstance(self.examples, Reread):
             with self.examples.reading(self.settings.training.seed, self.epoch, self.ranks.rows):
                 yield from self._steps()
@@ -230,8 +241,13 @@ class Trainer:
         self.epoch, self.position = self.epoch + 1, 0
         return improved
 
-    def snapshot(self, log_lines: int) -> Checkpoint:
-        """The state now, as a checkpoint holds it."""
+    def snapshot(self, log_lines: int, carried: Mapping[str, Tensor] | None = None) -> Checkpoint:
+        """The state now, as a checkpoint holds it.
+
+        carried: the states of all ranks' rows, where they are known; else every rank has to call this, with its own
+        """
+        if carried is None:
+            carried = {} if self.carry is None else self.ranks.whole(self.carry.state())
         return Checkpoint(
             model=self.model.state_dict(),
             optimizer=self.optimizer.state_dict(),
@@ -244,7 +260,7 @@ class Trainer:
             patience=self.patience.state(),
             on_nonfinite=self.on_nonfinite.state(),
             config={name: dict(section) for name, section in self.settings.tree.items()},
-            carried={} if self.carry is None else self.ranks.whole(self.carry.state()),
+            carried=carried,
             averages=self.average.state(),
             extra={
                 "task": self.task.to_json(),
@@ -287,6 +303,8 @@ class Trainer:
             self.carry.restore({name: value[ours].to(self.device) for name, value in checkpoint.carried.items()})
         self.step, self.epoch, self.position = checkpoint.step, checkpoint.epoch, checkpoint.position
         self.seconds = float(checkpoint.extra.get("seconds", 0.0))
+        if (hours := self.settings.training.hours) is not None:
+            self._share = min(self.seconds / (3600 * hours), 1.0)
         self.changes = [str(change) for change in checkpoint.extra.get("changes", [])]
 
     def _patience(self) -> EarlyStopping:
@@ -302,8 +320,6 @@ class Trainer:
         if options.rate_decay == 1:
             return cast(torch.optim.Optimizer, build(options.optimizer, OPTIMIZERS, self.model.parameters()))
         made: torch.optim.Optimizer = build(options.optimizer, OPTIMIZERS, [{"params": group} for group in self.groups])
-        if isinstance(made, AveragedSGD):
-            raise ConfigError("training.rate_decay: nt_asgd has one rate for all weights; take sgd, or leave it out.")
         for depth, group in enumerate(made.param_groups):
             group["lr"] /= options.rate_decay**depth
         return made
@@ -316,11 +332,6 @@ class Trainer:
         place = self.position + failure.place
         whole = self.sampler.batch(self.sampler.plan(self.epoch)[place]).to(self.device)
         self.on_nonfinite(replace(failure, batch=whole))
-
-
-def _refuse_two_means(options: TrainingOptions, optimizer: torch.optim.Optimizer) -> None:
-    if isinstance(optimizer, AveragedSGD) and not (options.average is None and options.average_decay is None):
-        raise ConfigError("training.average: nt_asgd averages its weights by itself; take sgd, or leave it out.")
 
 
 def _refuse_misshaped(optimizer: torch.optim.Optimizer, options: Sequence[Set[str]]) -> None:

@@ -22,7 +22,7 @@ from recurra.api.inference import device_of
 from recurra.api.interrupts import Stopped, at_once, second_interrupt
 from recurra.api.joined import Joined, Order, Rank
 from recurra.api.places import RunFolder, read_json
-from recurra.api.reporting import final_report, read_report
+from recurra.api.reporting import final_report, read_report, take_best
 from recurra.api.schema import Settings, read_settings, several_runs
 from recurra.api.training_run import TrainingRun, refuse_taken, resume_from, run_epochs, start
 from recurra.base.contracts import Callback, Report
@@ -207,6 +207,8 @@ def _go(
         with at_once():
             training_run = make()
         early = now or _learn_until_asked(training_run, watch, grace)
+        with at_once():
+            take_best(training_run.trainer, Checkpoints(folder.path), folder)
         if early and training_run.trainer.best.value is not None:
             watch.note(_where(training_run))
         training_run.trainer.ranks = SingleProcess()  # what is left is this process's alone
@@ -214,7 +216,6 @@ def _go(
             report = final_report(
                 training_run.trainer,
                 training_run.prepared,
-                Checkpoints(folder.path),
                 folder,
                 training_run.select,
                 watch,

@@ -138,7 +138,7 @@ def _course(
         watch.note(f"{folder.log}: has lost {keep - log.lines} of {keep} lines; training continues without them.")
     checkpoints = Checkpoints(folder.path)
     if found and found.path != checkpoints.last:  # the older one is the newest now, and a run that ends keeps that
-        checkpoints.save_last(trainer.snapshot(log.lines))
+        checkpoints.save_last(trainer.snapshot(log.lines, found.checkpoint.carried))
     return TrainingRun(prepared, trainer, checkpoints, log, select, folder, floor)
 
 
@@ -205,7 +205,7 @@ def _run_epochs(training_run: TrainingRun, stopping: Stopping, watch: Callback) 
         try:
             clock = time.perf_counter()
             scores = _judged(training_run, stopping)
-            trainer.seconds += time.perf_counter() - clock
+            trainer.count(time.perf_counter() - clock)
         except Stopped:
             training_run.checkpoints.save_last(trainer.snapshot(log.lines))
             raise

@@ -208,6 +208,7 @@ class Windows:
     """Rows of a series that follow one another, so many at a time: a record for each window.
 
     whole: the layout that makes records of whole series, before they are cut
+    left_out: rows so far behind the last full window of their series
     Windows that have rows in common are alike: data.split: ordered keeps those of one place out of another split.
     """
 
@@ -225,6 +226,7 @@ class Windows:
         ] = None,
     ) -> None:
         self.length, self.stride, self.time = length, stride or length, time
+        self.left_out = 0
         self.whole: Layout = OneSeries(time) if id is None else Long(id=id, time=time)
         if self.stride > length:
             raise ConfigError(f"stride: is {stride}, and windows of {length} rows would leave some out; take {length}.")
@@ -252,6 +254,7 @@ class Windows:
 
     def _cut(self, one: Record, listed: Collection[str]) -> Iterator[Record]:
         several = {name for name in one.fields if any(spelt(other, (name,)) for other in listed)}
+        self.left_out += (len(one.steps) - self.length) % self.stride
         for start in range(0, len(one.steps) - self.length + 1, self.stride):
             part = slice(start, start + self.length)
             fields = {name: value[part] if name in several else value for name, value in one.fields.items()}

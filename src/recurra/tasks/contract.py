@@ -885,7 +885,7 @@ class TrainsItself(Capability, Protocol):
 
 @runtime_checkable
 class MindsInputs(Capability, Protocol):
-    """What the configuration of a task has besides some of whose options have an effect by what a model reads."""
+    """What the configuration of a task has besides some of whose options go by what a model reads."""
 
     def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Raises ConfigError, a sentence each. inputs: the section model.inputs with every option written out"""

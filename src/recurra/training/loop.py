@@ -139,7 +139,7 @@ def _added(
         if place + 1 < len(group) and one.count:
             one.total.backward()  # type: ignore[no-untyped-call]
             one = Loss(one.total.detach(), one.count, one.parts)
-        parts = {name: part + parts.get(name, 0) for name, part in one.parts.items()}
+        parts |= {name: part + parts.get(name, 0) for name, part in one.parts.items()}
         total, count = one.total + total.to(one.total.device) if count else one.total, count + one.count
     return Loss(total, count, parts), bad
 

@@ -84,6 +84,15 @@ class MaskedLMConfig:
         """What next_sentence means for the model: BERT tells it from the pooler, which nothing else here needs."""
         return {"model": {"encoder": {"name": "pretrained", "pooler": True}}} if options.get("next_sentence") else {}
 
+    def refuse_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Raise ConfigError for inputs that have no place for the last pieces of a sequence."""
+        places = inputs["max_positions"]
+        if self.max_length > places:
+            raise ConfigError(
+                f"max_length: a sequence has {self.max_length:,} pieces, and model.inputs.max_positions has positions "
+                f"for {places:,}; set it to {places}, or max_positions to {self.max_length}."
+            )
+
     @property
     def inputs(self) -> tuple[Field, ...]:
         """What is read; `predict TEXT` fills the first one."""

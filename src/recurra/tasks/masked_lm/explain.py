@@ -22,7 +22,9 @@ def explained(task: MaskedLM, model: torch.nn.Module, example: Sequence, device:
     """The log-probability of the best piece for the first [MASK]. Raises DataError for a text without one."""
     told = answer_of(task, model, example, device)
     if not told.guesses:
-        raise DataError(f"{example.origin}: the text has no [MASK], so there is no answer to look into.")
+        behind = f"the first [MASK] stands behind max_length ({task.longest:,} pieces), and is not read"
+        what = behind if task.asks(example) else "the text has no [MASK]"
+        raise DataError(f"{example.origin}: {what}, so there is no answer to look into.")
     best = told.guesses[0][0][0]
     (number,) = task.vocabulary.ids([best])
     tokens, copies = example.encoded.tokens, copies_of(task, example, device)

@@ -279,7 +279,7 @@ class MaskedLM:
         """Blank texts, texts that ask for nothing, and those that are cut."""
         asked = [e for e in examples if e.to_fill]
         blank = blank_warnings(asked, ", and nothing is asked for")
-        nothing = [e for e in asked if not e.is_blank and self.rule.mask not in e.encoded.ids]
+        nothing = [e for e in asked if not e.is_blank and not self.asks(e)]
         cut = [e for e in asked if e.all_tokens > e.length]
         found = []
         if nothing:
@@ -302,9 +302,15 @@ class MaskedLM:
             return Filled("", None, (), self._asking(example))
         masks = tuple(tuple(PieceGuess(piece, chance) for piece, chance in guess) for guess in output.guesses)
         if not masks:
-            return Filled(example.text, None, (), example.text, f"no {MASK} in the text")
+            behind = self.asks(example)
+            note = f"{MASK} stands behind max_length, and is not read" if behind else f"no {MASK} in the text"
+            return Filled(example.text, None, (), example.text, note)
         filled = self._filled(example.text, [guess[0].piece for guess in masks])
         return Filled(filled, math.fsum(guess[0].probability for guess in masks) / len(masks), masks, example.text)
+
+    def asks(self, example: Pieced) -> bool:
+        """Whether a text has a [MASK], be it behind what is read of it."""
+        return MASK in example.text or self.pieces.marks["mask"] in example.text
 
     def _asking(self, example: Pieced) -> str:
         """A few pieces of a sequence as a text, one of them left open."""

@@ -178,7 +178,7 @@ class TranscriptionConfig:
         found, inputs, head = copy(self), model["inputs"], model["head"]
         word = head["name"] if head["name"] in METHODS else Ctc.word
         if self.lexicon is not None and word != Ctc.word:
-            raise ConfigError(f"task.lexicon: words by their pronunciations need model.head: ctc, and this is {word}.")
+            raise ConfigError(f"lexicon: words by their pronunciations need model.head: ctc, and this is {word}.")
         object.__setattr__(found, "method", METHODS[word](head))
         component: Any = INPUTS[inputs["name"]]
         object.__setattr__(found, "joined", component.joined(inputs) if isinstance(component, JoinsSteps) else 1)

@@ -167,8 +167,11 @@ class Columns:
         return tuple(dict.fromkeys((reference, *(part.strip() for part in parts if part.strip()))))
 
     def group_of(self, record: Record) -> str | None:
-        """The row's group, as text; None where there are no groups."""
-        return None if self.group is None else name_of(str(field(record, self.group)))
+        """The row's group, as text; "" for a cell without one, None where there are no groups."""
+        if self.group is None:
+            return None
+        value = field(record, self.group)
+        return "" if value is None else name_of(str(value))
 
 
 def text_of(record: Record, column: str, *, empty: bool = False) -> str:

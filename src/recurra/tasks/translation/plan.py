@@ -157,6 +157,13 @@ class TranslationConfig:
         """Choices by the size of the data: options of any section, with the reason for each."""
         return sized(options, seen)
 
+    def for_model(self, model: Mapping[str, Any]) -> TranslationConfig:
+        """The same. Raises ConfigError for label smoothing with a decoder that copies: words that can neither be said
+        nor copied have probability 0, and no share of the target."""
+        if self.label_smoothing and model["decoder"].get("copying"):
+            raise ConfigError("label_smoothing: cannot be used with a model that copies; set it to 0.")
+        return self
+
     def read(self, record: Record) -> PairRow:
         """Both texts of a record. Raises DataError, with file and line, if nothing can be learned from it."""
         return self.columns.read(record)
@@ -188,6 +195,7 @@ class TranslationConfig:
             rows,
             self.limits,
             means,
+            source,
         )
         task = self._task(sides)
         return task, (task.pair(row, *both) for row, both in zip(means.encoding(rows), texts, strict=True))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recurra.base.errors import RunError
+from recurra.base.errors import DataError, RunError
 from recurra.data.preparing import Means
 from recurra.data.store.side_by_side import in_one_pass
 from recurra.data.tokenizers import (
@@ -36,6 +36,11 @@ class Limits:
 
     source: int | None
     target: int | None
+
+    def __str__(self) -> str:
+        """The options that are limits, with their values."""
+        named = {"task.max_source_length": self.source, "task.max_target_length": self.target}
+        return " or ".join(f"{name} {value:,}" for name, value in named.items() if value is not None)
 
     def allow(self, source: int, target: int) -> bool:
         """Whether a row of so many tokens is short enough."""
@@ -93,11 +98,12 @@ def fit_sides(
     rows: Collection[PairRow],
     limits: Limits,
     means: Means,
+    origin: str,
 ) -> tuple[Sides, Iterator[tuple[Encoded, Encoded]]]:
     """Tokenizers from all texts, vocabularies from the rows that are short enough; and both texts of all rows.
 
-    target: None shares tokenizer and vocabulary of the source
-    Raises DataError where a vocabulary would be empty.
+    target: None shares tokenizer and vocabulary of the source      origin: of the rows
+    Raises DataError where a vocabulary would be empty, or no row is short enough.
     """
     first = source.train(map(_source, rows) if target else chain(map(_source, rows), map(_target, rows)))
     second = target.train(map(_target, rows)) if target else first
@@ -108,6 +114,11 @@ def fit_sides(
         lambda: list(islice(map(_target, rows), 0, None, Joining.step(len(rows)))),
     )
     kept = limits.allowed(one.lengths, other.lengths)
+    if len(kept) and not kept.any():
+        raise DataError(
+            f"{origin}: all {len(kept):,} training rows are longer than {limits}; the shortest source has "
+            f"{one.lengths.min():,} tokens, the shortest target {other.lengths.min():,}. Set them higher, or to null."
+        )
     counts = one.counts(kept), other.counts(kept)
     known = vocabulary.build(counts[0] if target else Counter(counts[0]) + Counter(counts[1]))
     reader = TextEncoder(first, known, None, "start")

@@ -42,7 +42,7 @@ def by_group(kind: SequenceScores, pairs: Sequence[Pair], examples: Sequence[Tex
     """The scores of each group, the worst first."""
     groups: dict[str, list[Pair]] = {}
     for pair, example in zip(pairs, examples, strict=True):
-        groups.setdefault(str(wanted(example).group), []).append(pair)
+        groups.setdefault(wanted(example).group or "(none)", []).append(pair)
     sign = 1 if main_score(kind, pairs).better == "higher" else -1
     ranked = sorted(groups.items(), key=lambda group: (sign * main_score(kind, group[1]).value, group[0]))
     return _compared(kind, f"{kind.main} by {column}", column, ranked)
