@@ -245,8 +245,9 @@ def test_a_row_is_cut_where_its_steps_end_as_at_its_longest_length(search, most)
     toy, same = Ending(num_tokens=9, sharpness=0.5), {"num_rows": 3, **ENDS}
     toy.most = most
     longest = torch.tensor([7, 7, 7]) if most is None else torch.as_tensor(most).expand(3).clamp(max=7)
-    assert search(toy, toy.state(3), **same, max_length=7) == search(Toy(9, sharpness=0.5), toy.state(3), **same,
-                                                                    max_length=longest.clone())
+    assert search(toy, toy.state(3), **same, max_length=7) == search(
+        Toy(9, sharpness=0.5), toy.state(3), **same, max_length=longest.clone()
+    )
 
 
 def test_a_stream_ends_where_the_steps_do():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Loss
 from recurra.doctor.heads import HeadProbe, mean_probes
-from recurra.doctor.hooks import evaluating
+from recurra.nn.modes import in_evaluation
 from recurra.nn.transformer.attention import CrossAttention, SelfAttention
 from recurra.nn.transformer.rows import Rows
 
@@ -39,7 +39,7 @@ class AttentionProbe:
 
 def attention_probe(model: nn.Module, batch: Batch, loss: Callable[[Any, Batch], Loss]) -> AttentionProbe:
     """Look at a model in evaluation. The model stays as it is, and torch's random state is not used."""
-    with evaluating(model):
+    with in_evaluation(model):
         with torch.no_grad(), _watched(model) as seen:
             prediction = model(batch)
             right = loss(prediction, batch)

@@ -1,4 +1,4 @@
-"""Watch all recurrent layers of a model while it runs, or look at it in evaluation."""
+"""Watch all recurrent layers of a model while it runs."""
 
 from __future__ import annotations
 
@@ -27,18 +27,6 @@ class Seen:
     layer: int
     direction: str
     trail: Recording
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation; afterwards each part of it is in the mode in which it was."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 @contextmanager

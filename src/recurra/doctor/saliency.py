@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
-from recurra.doctor.hooks import evaluating
+from recurra.nn.modes import in_evaluation
 
 # Gauss-Legendre: exact for polynomials of degree 127, so for smooth networks the sum misses the whole by rounding; for
 # those with corners (ReLU, pooling by the largest) by a hundredth.
@@ -58,7 +58,7 @@ def integrated_gradients(
     Source: Sundararajan, Taly & Yan 2017, arXiv:1703.01365, eq. 1.
     """
     nodes, shares = np.polynomial.legendre.leggauss(points)
-    with evaluating(model):
+    with in_evaluation(model):
         found, _ = _gradient(model, entry, copies(points), score, (nodes + 1) / 2, shares / 2)
         ends = [float(_gradient(model, entry, copies(1), score, np.array([at]), np.ones(1))[1]) for at in (1.0, 0.0)]
     return Saliency(tuple(map(tuple, found.tolist())), *ends)
