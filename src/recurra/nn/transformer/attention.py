@@ -31,6 +31,10 @@ class SelfAttention(nn.Module):
     ones, and numbers that cannot be.
     """
 
+    in_proj_weight: nn.Parameter
+    in_proj_bias: nn.Parameter | None
+    out_proj: SteadyLinear
+
     def __init__(
         self,
         embed_dim: int,
@@ -154,6 +158,10 @@ class CrossAttention(nn.Module):
     Raises ConfigError if num_heads does not divide embed_dim, and for a dropout outside 0..1.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
     """
+
+    in_proj_weight: nn.Parameter
+    in_proj_bias: nn.Parameter | None
+    out_proj: SteadyLinear
 
     def __init__(
         self,
