@@ -208,7 +208,7 @@ def test_rows_that_are_too_long_are_counted(here: Path) -> None:
     assert "rows were left out, because they are longer than max_source_length 3; the first: d.tsv:" in notes[0]
     assert said["facts"]["train rows"] < 32
     write_yaml(task={"max_source_length": 1})
-    assert "vocabulary: none of 0 different tokens appears at least 1 times" in refused("check", "c.yaml")
+    assert "all 32 training rows are longer than task.max_source_length 1" in refused("check", "c.yaml")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from recurra.cells import Cell
 from recurra.engine.call import Call, Result, batched, transformed, without_padding
 from recurra.engine.cpu import fits_of
 from recurra.engine.double_backward import refuse_double_backward
+from recurra.engine.linear import steady_linear
 from recurra.engine.memory import PLAIN, in_order, kinds, restored
 from recurra.lower import gradient, layout, trace
 from recurra.lower.program import PARAMETERS, gate_places
@@ -260,7 +261,7 @@ class _Plan(NamedTuple):
     def input_products(self, x: Tensor, packed: dict[str, Tensor]) -> Tensor:
         """W x of all steps and gates: (T, N, G * H)."""
         real = self.lengths.long() if self.ragged else None
-        return torch.nn.functional.linear(without_padding(x, real), packed["weight_ih"])
+        return steady_linear(without_padding(x, real), packed["weight_ih"], None)
 
     def room(self, x: Tensor, slabs: Sequence[object], width: str, T: int, kind: torch.dtype) -> Tensor:
         """Memory for (T, N, slabs, width)."""
