@@ -11,11 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from api.api_room import Listening, done, kept_of, log_of, refused, write_config
 from recurra import api
 from recurra.api import training_run
+from recurra.api.callbacks import NoCallback
+from recurra.api.places import RunFolder
+from recurra.api.schema import read_settings
 from recurra.base.contracts import Score
+from recurra.training import SingleProcess
 
 LINEAR = {"schedule": {"name": "linear", "warmup": 0.0}, "optimizer": {"name": "sgd", "lr": 0.1}}
 
@@ -137,3 +142,14 @@ def test_a_schedule_that_never_moves_says_nothing_of_another_time() -> None:
     said = done("train", "--resume", "run", "--set", "training.hours=5", "--set", "training.epochs=2")
     assert "training.hours: was null, is 5.0 now" in said.err
     assert "\ntraining.schedule" not in said.err
+
+
+def test_each_rank_tells_by_itself_why_a_run_with_a_budget_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = {"optimizer": {"name": "sgd", "lr": 1e-9}, "select": "log_loss", "seed": 7}  # better than a coin
+    api.train(timed(10_000, epochs=9, patience=2, **still), out=Path("run"))
+    settings = read_settings(Path("run/config.yaml"), [], None)
+    made = training_run.resume_from(
+        RunFolder(Path("run")), settings, torch.device("cpu"), NoCallback(), SingleProcess()
+    )
+    monkeypatch.setattr(SingleProcess, "from_first", lambda *_: pytest.fail("asked the other ranks"))
+    assert made.trainer.stopped_early("log_loss").startswith("training stopped after epoch 3 of 9")

@@ -160,7 +160,12 @@ class Trainer:
         )
 
     def _before_the_end(self) -> str:
-        """A sentence where the rate had not fallen as its schedule says; "" where it had, or does not."""
+        """A sentence where the rate had not fallen as its schedule says; "" where it had, or does not.
+
+        A schedule over a time budget is not asked: it asks the first rank's clock, and each rank comes here by itself.
+        """
+        if self.settings.training.hours is not None:
+            return ""
         now, last = self.schedule(self.step), self.schedule(self.total_steps)
         if now <= 2 * last:
             return ""
