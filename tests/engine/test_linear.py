@@ -15,10 +15,11 @@ from recurra.engine import cpu, linear
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="recurra was installed without its native engine")
 
 # M rows, D features, V words: one of everything; less than a vector; whole vectors; several chunks of rows (more than
-# 96), blocks of words (256) and depth (512; 64 to 512 of few rows), none of them full.
+# 96), blocks of words (256) and depth (512; 64 to 512 of few rows; of a weight's gradient 256 rows, and 64 words packed
+# together), none of them full.
 SIZES = (
     (1, 1, 1), (3, 5, 2), (32, 64, 96), (40, 33, 50), (2, 130, 700), (230, 7, 300), (101, 21, 1030), (65, 530, 40),
-    (1, 270, 130), (4, 515, 33), (12, 1100, 70),
+    (1, 270, 130), (4, 515, 33), (12, 1100, 70), (600, 150, 130),
 )  # fmt: skip
 
 
