@@ -45,8 +45,8 @@ int team(long threads) {
     return getpid() != loaded_in || threads < 1 ? 1 : static_cast<int>(threads > SPAN_THREADS ? SPAN_THREADS : threads);
 }
 
-// sizes: sequences, heads, size, row of q, of k, of v, causal, window, threads. addresses: spans, q, k, v, out, log_sums;
-// of gradients also d_out, d_q, d_k, d_v.
+// sizes: sequences, heads, size, row of q, of k, of v, causal, window, threads. addresses: spans, q, k, v, out, log_sums, turns
+// or 0; of gradients also d_out, d_q, d_k, d_v.
 SpanAttentionJob job_of(const std::vector<long>& sizes, const std::vector<Address>& addresses, float scale,
                     std::uint32_t dropped, std::uint64_t seed) {
     SpanAttentionJob job{};
@@ -59,6 +59,7 @@ SpanAttentionJob job_of(const std::vector<long>& sizes, const std::vector<Addres
     job.v = reinterpret_cast<const float*>(addresses.at(3));
     job.out = reinterpret_cast<float*>(addresses.at(4));
     job.log_sums = reinterpret_cast<float*>(addresses.at(5));
+    job.turns = reinterpret_cast<const float*>(addresses.at(6));
     job.scale = scale, job.dropped = dropped, job.seed = seed;
     return job;
 }
@@ -82,10 +83,10 @@ void attention_gradients(const std::string& isa, const std::vector<long>& sizes,
                          float scale, std::uint32_t dropped, std::uint64_t seed) {
     const SpanAttentionEngine& engine = engine_of(isa);
     SpanAttentionJob job = job_of(sizes, addresses, scale, dropped, seed);
-    job.d_out = reinterpret_cast<const float*>(addresses.at(6));
-    job.d_q = reinterpret_cast<float*>(addresses.at(7));
-    job.d_k = reinterpret_cast<float*>(addresses.at(8));
-    job.d_v = reinterpret_cast<float*>(addresses.at(9));
+    job.d_out = reinterpret_cast<const float*>(addresses.at(7));
+    job.d_q = reinterpret_cast<float*>(addresses.at(8));
+    job.d_k = reinterpret_cast<float*>(addresses.at(9));
+    job.d_v = reinterpret_cast<float*>(addresses.at(10));
     run(engine, job, engine.gradients);
 }
 

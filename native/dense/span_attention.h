@@ -88,11 +88,29 @@ struct Seen {
     long low, high;
 };
 
+// Of a row of queries or keys: pairs (x_i, x_{i + size/2}) turned by its angles (Su et al. 2021, arXiv:2104.09864, equation
+// 15). turn: cosines, and sines behind them. back: by the opposite angles, which is the gradient
+inline void turn_row(const float* x, const float* turn, long size, bool back, float* y) {
+    const long half = size / 2;
+    const float sign = back ? -1.0f : 1.0f;
+    long i = 0;
+    for (; i + VL <= half; i += VL) {
+        const V a = load(x + i), b = load(x + half + i), cosine = load(turn + i), sine = load(turn + half + i) * sign;
+        store(y + i, a * cosine - b * sine);
+        store(y + half + i, a * sine + b * cosine);
+    }
+    for (; i < half; ++i) {
+        const float a = x[i], b = x[half + i], cosine = turn[i], sine = turn[half + i] * sign;
+        y[i] = a * cosine - b * sine;
+        y[half + i] = a * sine + b * cosine;
+    }
+}
+
 // What one thread holds while it is at one head of one sequence.
 class Head {
 public:
     Head(const SpanAttentionJob& job, long most_keys, char* scratch)
-        : job_(job), keys_(whole(most_keys)), size_(whole(job.size)), bump_(scratch),
+        : job_(job), keys_(row_stride(whole(most_keys) + VL)), size_(whole(job.size)), bump_(scratch),
           turned_keys_(bump_.floats(job.size * keys_)), turned_values_(bump_.floats(job.size * keys_)),
           rows_(bump_.floats(keys_ * size_)), d_keys_(bump_.floats(keys_ * size_)),
           d_values_(bump_.floats(keys_ * size_)), scores_(bump_.floats(QUERIES * keys_)),
@@ -103,30 +121,39 @@ public:
 
     void attend(const Span& span, long head) {
         begin(span, head);
-        turn(job_.k + span.first_key * job_.k_row + head_ * job_.size, job_.k_row, turned_keys_);
+        const float* keys = job_.k + span.first_key * job_.k_row + head_ * job_.size;
+        if (job_.turns) {
+            turn_rows(keys, job_.k_row, 0, span.keys, rows_);
+            transpose(rows_, size_, turned_keys_);
+        } else {
+            transpose(keys, job_.k_row, turned_keys_);
+        }
         copy_rows(job_.v + span.first_key * job_.v_row + head_ * job_.size, job_.v_row, span.keys, rows_, whole(span.keys));
         for (long first = 0; first < span.queries; first += QUERIES) {
             const long count = span.queries - first < QUERIES ? span.queries - first : QUERIES;
+            const float* queries = job_.q + (span.first_query + first) * job_.q_row + head_ * job_.size;
+            if (job_.turns) turn_rows(queries, job_.q_row, first + before(), count, queries_);
+            score(first, count, turned_keys_, {job_.turns ? queries_ : queries, job_.turns ? size_ : job_.q_row, 1}, scores_);
             const Seen all = block(first, count);
-            score(first, count, all, turned_keys_, job_.q, job_.q_row, scores_);
-            for (long i = 0; i < count; ++i) weigh(first + i, scores_ + i * keys_, all);
-            product(count, size_, all.high - all.low, {scores_ + all.low, keys_, 1}, rows_ + all.low * size_, size_, said_,
-                    size_, false);
-            for (long i = 0; i < count; ++i)
-                std::memcpy(job_.out + place(span.first_query + first + i), said_ + i * size_, job_.size * 4);
+            float factors[QUERIES];
+            for (long i = 0; i < count; ++i) factors[i] = weigh(first + i, scores_ + i * keys_, all);
+            add_values(first, count, scores_);
+            for (long i = 0; i < count; ++i) write(said_ + i * size_, factors[i], job_.out + place(span.first_query + first + i));
         }
     }
 
     void gradients(const Span& span, long head) {
         begin(span, head);
         const long at = head_ * job_.size, keys = whole(span.keys);
-        turn(job_.k + span.first_key * job_.k_row + at, job_.k_row, turned_keys_);
-        turn(job_.v + span.first_key * job_.v_row + at, job_.v_row, turned_values_);
+        transpose(job_.v + span.first_key * job_.v_row + at, job_.v_row, turned_values_);
         copy_rows(job_.k + span.first_key * job_.k_row + at, job_.k_row, span.keys, rows_, keys);
+        if (job_.turns) turn_rows(rows_, size_, 0, span.keys, rows_);
+        transpose(rows_, size_, turned_keys_);
         std::memset(d_keys_, 0, keys * size_ * 4);
         std::memset(d_values_, 0, keys * size_ * 4);
         for (long first = 0; first < span.queries; first += QUERIES)
             add_gradients(first, span.queries - first < QUERIES ? span.queries - first : QUERIES);
+        if (job_.turns) turn_rows(d_keys_, size_, 0, span.keys, d_keys_, true);
         for (long j = 0; j < span.keys; ++j) {
             std::memcpy(job_.d_k + place(span.first_key + j), d_keys_ + j * size_, job_.size * 4);
             std::memcpy(job_.d_v + place(span.first_key + j), d_values_ + j * size_, job_.size * 4);
@@ -147,9 +174,20 @@ private:
     // Of a row of queries or keys in what is made: all heads side by side.
     long place(long row) const { return (row * job_.heads + head_) * job_.size; }
 
+    // Keys before a query's own place.
+    long before() const { return span_.keys - span_.queries; }
+
+    // Rows of queries or keys from a position on, turned by it, `size_` apart. A query before the first key sees nothing, whatever its turn.
+    void turn_rows(const float* from, long row, long position, long count, float* to, bool back = false) const {
+        for (long i = 0; i < count; ++i) {
+            const long at = position + i < 0 ? 0 : position + i;
+            turn_row(from + i * row, job_.turns + at * job_.size, job_.size, back, to + i * size_);
+        }
+    }
+
     // (size, keys) of rows of keys or values, zeros behind them.
-    void turn(const float* from, long row, float* to) const {
-        transpose(from, row, span_.keys, job_.size, to, keys_);
+    void transpose(const float* from, long row, float* to) const {
+        RECURRA_ISA::transpose(from, row, span_.keys, job_.size, to, keys_);
         const long end = whole(span_.keys);
         for (long d = 0; d < job_.size; ++d) std::memset(to + d * keys_ + span_.keys, 0, (end - span_.keys) * 4);
     }
@@ -175,77 +213,127 @@ private:
         return {one.low / WIDE * WIDE, whole(last.high)};
     }
 
-    void score(long first, long count, Seen all, const float* turned, const float* left, long row, float* to) const {
-        const float* const at = left + (span_.first_query + first) * row + head_ * job_.size;
-        product(count, all.high - all.low, job_.size, {at, row, 1}, turned + all.low, keys_, to + all.low, keys_, false);
+    // A row of what is said, times a number.
+    void write(const float* from, float factor, float* to) const {
+        for (long i = 0; i < job_.size; ++i) to[i] = from[i] * factor;
+    }
+
+    // Rows of a tile see nearly the same keys: what none of them sees is not computed.
+    Seen tile_of(long first, long count, long i) const { return block(first + i, count - i < TALL ? count - i : TALL); }
+
+    // (count, keys) of some queries: left rows times keys or values as `transpose` has them.
+    void score(long first, long count, const float* turned, Factor left, float* to) const {
+        const Seen all = block(first, count);
+        Seen seen[(QUERIES + TALL - 1) / TALL];
+        for (long i = 0; i < count; i += TALL) seen[i / TALL] = tile_of(first, count, i);
+        for (long j = all.low; j < all.high; j += WIDE)
+            for (long i = 0; i < count; i += TALL)
+                if (seen[i / TALL].low <= j && j < seen[i / TALL].high)
+                    product(count - i < TALL ? count - i : TALL, WIDE, job_.size, {left.at + i * left.row, left.row, 1}, turned + j,
+                            keys_, to + i * keys_ + j, keys_, false);
+    }
+
+    // said = weights times the rows of keys or values.
+    void add_values(long first, long count, const float* weights) const {
+        for (long i = 0; i < count; i += TALL) {
+            const Seen seen = tile_of(first, count, i);
+            product(count - i < TALL ? count - i : TALL, size_, seen.high - seen.low, {weights + i * keys_ + seen.low, keys_, 1},
+                    rows_ + seen.low * size_, size_, said_ + i * size_, size_, false);
+        }
+    }
+
+    // Queries of a block that see one of some keys.
+    Seen see(long first, long count, long key, long keys) const {
+        if (!job_.causal) return {0, count};
+        const long low = key - before() - first, high = job_.window ? low + keys - 1 + job_.window : count;
+        return {low < 0 ? 0 : low, high < count ? high : count};
+    }
+
+    // to += weights, turned, times rows of queries.
+    void add_queries(long first, long count, const float* weights, const float* queries, float* to) const {
+        const Seen all = block(first, count);
+        for (long j = all.low; j < all.high; j += TALL) {
+            const long keys = all.high - j < TALL ? all.high - j : TALL;
+            const Seen by = see(first, count, j, keys);
+            if (by.low < by.high)
+                product(keys, size_, by.high - by.low, {weights + by.low * keys_ + j, 1, keys_}, queries + by.low * size_, size_,
+                        to + j * size_, size_, true);
+        }
     }
 
     Kept kept(long query) const {
         return Kept(job_.dropped, job_.seed, static_cast<std::uint64_t>((span_.first_query + query) * job_.heads + head_));
     }
 
-    // -1 in lanes of keys that are seen.
-    static M sees(Seen seen, long j) {
-        M lane;
-        for (int i = 0; i < VL; ++i) lane[i] = i;
-        return (lane >= static_cast<std::int32_t>(seen.low - j)) & (lane < static_cast<std::int32_t>(seen.high - j));
+    // Zeros where a row of scores has keys that are not seen.
+    static void clear(float* row, Seen mine, Seen all) {
+        std::memset(row + all.low, 0, (mine.low - all.low) * 4);
+        std::memset(row + mine.high, 0, (all.high - mine.high) * 4);
     }
 
-    // Scores of a query to the weights of its values; of one that sees nothing they are zero.
-    void weigh(long query, float* row, Seen all) const {
+    // Each vector of the keys that are seen, and how many lanes of it: from the first, as which lane a key is in must not depend
+    // on how many there are before it. Rows have room for one vector more.
+    template <typename Function>
+    static void each_vector(Seen mine, const Function& f) {
+        long j = mine.low;
+        for (; j + VL <= mine.high; j += VL) f(j, [](V v) { return v; });
+        if (j < mine.high) f(j, [&](V v) { return first_lanes(v, mine.high - j); });
+    }
+
+    // Scores of a query to weights of its values, and what they are to be multiplied with. Of one that sees nothing all is zero.
+    float weigh(long query, float* row, Seen all) const {
         const Seen mine = seen(query);
         float& log_sum = job_.log_sums[(span_.first_query + query) * job_.heads + head_];
         if (mine.low >= mine.high) {
             std::memset(row + all.low, 0, (all.high - all.low) * 4);
             log_sum = 0.0f;
-            return;
+            return 0.0f;
         }
         const float most = largest(row, mine);
-        for (long j = all.low; j < all.high; j += VL)
-            store(row + j, select(sees(mine, j), exp_negative((load(row + j) - most) * job_.scale), V{}));
-        // From the first key that is seen: which lane a key is in must not depend on how many there are before.
         V sum{};
-        for (long j = mine.low; j < mine.high; j += VL) sum += tail(load(row + j), mine.high - j);
+        each_vector(mine, [&](long j, auto real) {
+            const V weight = real(exp_negative((load(row + j) - most) * job_.scale));
+            store(row + j, weight);
+            sum += weight;
+        });
         const float total = lane_sum(sum);
         log_sum = most * job_.scale + log(splat(total))[0];
-        scale_row(row, all, query, 1.0f / total);
+        clear(row, mine, all);
+        if (!job_.dropped) return 1.0f / total;
+        const Kept stays = kept(query);
+        each_vector(mine, [&](long j, auto real) { store(row + j, select(stays.at(j), real(load(row + j)), V{})); });
+        return stays.scale() / total;
     }
 
     static float largest(const float* row, Seen mine) {
-        V most = splat(-__builtin_inff());
-        for (long j = mine.low / VL * VL; j < mine.high; j += VL) {
-            const V x = select(sees(mine, j), load(row + j), splat(-__builtin_inff()));
-            most = select((x > most) | (x != x), x, most);
+        float found = -__builtin_inff();
+        long j = mine.low;
+        if (j + VL <= mine.high) {
+            V most = load(row + j);
+            for (j += VL; j + VL <= mine.high; j += VL) {
+                const V x = load(row + j);
+                most = select(x > most, x, most);
+            }
+            for (int i = 0; i < VL; ++i) found = most[i] > found ? most[i] : found;
         }
-        float found = most[0];
-        for (int i = 1; i < VL; ++i)
-            if (most[i] > found || most[i] != most[i]) found = most[i];
+        for (; j < mine.high; ++j) found = row[j] > found ? row[j] : found;
         return found;
-    }
-
-    void scale_row(float* row, Seen all, long query, float factor) const {
-        if (!job_.dropped) {
-            for (long j = all.low; j < all.high; j += VL) store(row + j, load(row + j) * factor);
-            return;
-        }
-        const Kept stays = kept(query);
-        for (long j = all.low; j < all.high; j += VL)
-            store(row + j, select(stays.at(j), load(row + j) * (factor * stays.scale()), V{}));
     }
 
     void add_gradients(long first, long count) const {
         const long row = job_.heads * job_.size, at = place(span_.first_query + first);
         const Seen all = block(first, count);
-        const long seen_keys = all.high - all.low;
-        score(first, count, all, turned_keys_, job_.q, job_.q_row, scores_);
-        score(first, count, all, turned_values_, job_.d_out, row, d_scores_);
         copy_rows(job_.q + (span_.first_query + first) * job_.q_row + head_ * job_.size, job_.q_row, count, queries_, count);
+        if (job_.turns) turn_rows(queries_, size_, first + before(), count, queries_);
         copy_rows(job_.d_out + at, row, count, d_out_, count);
+        score(first, count, turned_keys_, {queries_, size_, 1}, scores_);
+        score(first, count, turned_values_, {d_out_, size_, 1}, d_scores_);
         for (long i = 0; i < count; ++i) weigh_gradient(first + i, scores_ + i * keys_, d_scores_ + i * keys_, all);
-        product(count, size_, seen_keys, {d_scores_ + all.low, keys_, 1}, rows_ + all.low * size_, size_, said_, size_, false);
+        add_values(first, count, d_scores_);
+        if (job_.turns) turn_rows(said_, size_, first + before(), count, said_, true);
         for (long i = 0; i < count; ++i) std::memcpy(job_.d_q + at + i * row, said_ + i * size_, job_.size * 4);
-        product(seen_keys, size_, count, {scores_ + all.low, 1, keys_}, d_out_, size_, d_values_ + all.low * size_, size_, true);
-        product(seen_keys, size_, count, {d_scores_ + all.low, 1, keys_}, queries_, size_, d_keys_ + all.low * size_, size_, true);
+        add_queries(first, count, scores_, d_out_, d_values_);
+        add_queries(first, count, d_scores_, queries_, d_keys_);
     }
 
     // Scores to weights, as they were, and their gradients to those of the scores.
@@ -255,14 +343,19 @@ private:
         const float delta = dot(job_.d_out + place(at), job_.out + place(at), job_.size);
         const float log_sum = job_.log_sums[at * job_.heads + head_];
         const Kept stays = kept(query);
-        for (long j = all.low; j < all.high; j += VL) {
-            const V weight = select(sees(mine, j), exp(load(row + j) * job_.scale - log_sum), V{});
-            V factor = splat(1.0f);
-            if (job_.dropped) factor = select(stays.at(j), splat(stays.scale()), V{});
-            const V d_weight = masked(load(d_row + j), factor);
-            store(row + j, weight * factor);
-            store(d_row + j, select(sees(mine, j), weight * (d_weight - delta) * job_.scale, V{}));
-        }
+        each_vector(mine, [&](long j, auto real) {
+            const V weight = real(exp_negative(load(row + j) * job_.scale - log_sum)), d_weight = load(d_row + j);
+            if (!job_.dropped) {
+                store(row + j, weight);
+                store(d_row + j, real(weight * (d_weight - delta) * job_.scale));
+                return;
+            }
+            const M stay = stays.at(j);
+            store(row + j, select(stay, weight * stays.scale(), V{}));
+            store(d_row + j, real(weight * (select(stay, d_weight * stays.scale(), V{}) - delta) * job_.scale));
+        });
+        clear(row, mine, all);
+        clear(d_row, mine, all);
     }
 };
 

@@ -25,6 +25,9 @@ struct SpanAttentionJob {
     long window;          // of these the last so many; 0: all
     std::uint32_t dropped;  // of 2^31: how often a weight is dropped
     std::uint64_t seed;     // what is dropped is a function of seed, query, head and key
+    // (keys, size) cosines and sines by which queries and keys are turned, or null: a key by its place in its span, query i of L as key
+    // i + keys - L
+    const float* turns;
     const float* d_out;
     float *d_q, *d_k, *d_v;  // (rows, heads * size), every row of which is written
     int threads;

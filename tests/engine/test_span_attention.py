@@ -15,6 +15,7 @@ from torch import Tensor
 from recurra.base.errors import RunError
 from recurra.engine import cpu
 from recurra.engine.span_attention import DRAWS, Spans, attend, can_attend, can_drop, drawn, dropped_out
+from recurra.nn.transformer.positions import turns
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 Array = NDArray[np.float64]
@@ -69,6 +70,9 @@ CASES = [
     ([50, 9], [60, 12], 3, 8, True, 7),
     ([5, 6], [0, 90], 2, 16, False, 0),
     ([130], [130], 1, 64, True, 20),
+    ([200], [260], 1, 32, True, 50),
+    ([97, 150, 48], [97, 170, 176], 2, 16, True, 33),
+    ([100], [30], 1, 8, True, 12),
     ([3, 4], [1, 2], 2, 7, True, 0),
     ([49, 2, 96], [5, 64, 1], 1, 1, False, 0),
     ([4], [4], 2, 33, False, 0),
@@ -91,6 +95,66 @@ def test_attention_and_its_gradients_are_those_of_the_equations(
         got, expected_of([q, k, v, gradient], queries, keys, heads, causal=causal, window=window), strict=True
     ):
         np.testing.assert_allclose(made.numpy(), right, rtol=0, atol=4e-6)
+
+
+def turned(x: Array, positions: Array, back: bool = False) -> Array:
+    """Pairs (x_i, x_{i + D/2}) as complex numbers, times e^{i p / 10000^{2i/D}} (Su et al. 2021, equation 15)."""
+    half = x.shape[1] // 2
+    angles = positions[:, None] * 10000.0 ** (-2.0 * np.arange(half) / x.shape[1])
+    z = (x[:, :half] + 1j * x[:, half:]) * np.exp(1j * (-angles if back else angles))
+    return np.concatenate([z.real, z.imag], 1)
+
+
+@pytest.mark.parametrize(
+    ("queries", "keys", "heads", "size", "causal", "window"),
+    [
+        ([30, 1, 70], [30, 1, 70], 2, 32, False, 0),
+        ([60, 5], [90, 5], 3, 6, True, 0),
+        ([100], [180], 1, 40, True, 25),
+        ([4], [2], 2, 2, True, 0),
+    ],
+)
+def test_queries_and_keys_are_turned_by_their_places(
+    isa: str, queries: list[int], keys: list[int], heads: int, size: int, causal: bool, window: int
+) -> None:
+    torch.manual_seed(9)
+    d = heads * size
+    q = torch.randn(sum(queries), d, requires_grad=True)
+    k, v = (torch.randn(sum(keys), d, requires_grad=True) for _ in range(2))
+    spans = Spans.of(torch.tensor(queries), torch.tensor(keys))
+    how: dict[str, Any] = {"causal": causal, "window": window}
+    out = attend(q, k, v, spans, heads, turns=turns(torch.arange(max(keys)), size, q), **how)
+    gradient = torch.randn(out.shape)
+    got = [out.detach(), *torch.autograd.grad(out, (q, k, v), gradient)]
+
+    at_their_places = list[Tensor]()
+    at = [
+        np.concatenate([np.arange(n) + m - n for n, m in zip(queries, keys, strict=True)]),
+        np.concatenate([*map(np.arange, keys)]),
+    ]
+    by_head = [slice(h * size, (h + 1) * size) for h in range(heads)]
+    for t, positions in zip((q, k), at, strict=True):
+        numbers = t.detach().double().numpy().copy()
+        for head in by_head:
+            numbers[:, head] = turned(numbers[:, head], positions)
+        at_their_places.append(torch.from_numpy(numbers))
+    right = expected_of([*at_their_places, v, gradient], queries, keys, heads, **how)
+    for which, positions in zip((1, 2), at, strict=True):
+        for head in by_head:
+            right[which][:, head] = turned(right[which][:, head], positions, back=True)
+    # A query before the first key has a place below zero, and sees nothing.
+    for made, wanted in zip(got, right, strict=True):
+        np.testing.assert_allclose(made.numpy(), wanted, rtol=0, atol=5e-6)
+
+
+def test_turns_that_do_not_fit_are_refused() -> None:
+    q, of_five = torch.randn(5, 8), Spans.of(torch.tensor([5]))
+    with pytest.raises(ValueError, match="5 or more, 4"):
+        attend(q, q, q, of_five, 2, turns=turns(torch.arange(4), 4, q))
+    with pytest.raises(ValueError, match="float64"):
+        attend(q, q, q, of_five, 2, turns=turns(torch.arange(5), 4, q.double()))
+    with pytest.raises(ValueError, match="more queries than keys"):
+        attend(q, q[:3], q[:3], Spans.of(torch.tensor([5]), torch.tensor([3])), 2, turns=turns(torch.arange(5), 4, q))
 
 
 def test_large_scores_neither_overflow_nor_lose_the_small_ones(isa: str) -> None:

@@ -73,13 +73,16 @@ def attend(
     causal: bool = False,
     window: int = 0,
     dropout: float = 0,
+    turns: Tensor | None = None,
 ) -> Tensor:
     """(Q, d): of queries (Q, d) and of keys and values (K, d), in heads of d / heads numbers side by side.
 
     causal: query i of L sees the keys up to i + keys - L      window: of these the last so many; 0: all
     dropout: of the weights, 0 to less than 1, rounded to a multiple of 2^-31. A query that sees no key has zeros.
+    turns: (at least as many as a sequence has keys, d / heads) float32, cosines and sines by which queries and keys are
+    turned: a key by its place, query i of L by that of key i + keys - L (Su et al. 2021, arXiv:2104.09864, equation 15)
     """
-    how = (heads, causal, window, *drawn(dropout))
+    how = (heads, causal, window, turns, *drawn(dropout))
     rows = [t if _in_rows(t) else in_order(t) for t in (q, k, v)]
     if torch.is_grad_enabled() and any(t.requires_grad for t in rows):
         made: Tensor = _Attention.apply(*rows, spans, how)  # type: ignore[no-untyped-call]
@@ -150,11 +153,13 @@ def _in_rows(t: Tensor) -> bool:
     return t.stride(1) == 1 and not t.is_neg()
 
 
-How = tuple[int, bool, int, int, int]
+How = tuple[int, bool, int, Tensor | None, int, int]
 
 
 def _sizes(q: Tensor, k: Tensor, v: Tensor, spans: Spans, how: How) -> list[int]:
-    heads, causal, window = how[:3]
+    heads, causal, window, turns = how[:4]
+    if turns is not None:
+        _refuse_turns(turns, q.shape[1] // heads, spans, causal=causal)
     work = spans.products * q.shape[1]
     threads = torch.get_num_threads() if work >= SMALLEST_SHARED else 1
     strides = (q.stride(0), k.stride(0), v.stride(0))
@@ -164,10 +169,26 @@ def _sizes(q: Tensor, k: Tensor, v: Tensor, spans: Spans, how: How) -> list[int]
 def _attended(q: Tensor, k: Tensor, v: Tensor, spans: Spans, how: How) -> tuple[Tensor, Tensor]:
     heads = how[0]
     out, log_sums = q.new_empty(q.shape), q.new_empty(len(q), heads)
-    addresses = [address(t) for t in (spans.table, q, k, v, out, log_sums)]
+    addresses = [address(t) for t in (spans.table, q, k, v, out, log_sums)] + [_turns_at(how)]
     scale = 1 / math.sqrt(q.shape[1] // heads)
-    cpu._native.attend_spans(cpu.instruction_set(), _sizes(q, k, v, spans, how), addresses, scale, *how[3:])
+    cpu._native.attend_spans(cpu.instruction_set(), _sizes(q, k, v, spans, how), addresses, scale, *how[4:])
     return out, log_sums
+
+
+def _refuse_turns(turns: Tensor, size: int, spans: Spans, *, causal: bool) -> None:
+    queries, keys = spans.table[:, 1], spans.table[:, 3]
+    most = max(int(keys.max()), 1) if len(keys) else 0
+    if turns.dtype is not torch.float32 or turns.shape[1:] != (size,) or len(turns) < most or not turns.is_contiguous():
+        raise ValueError(
+            f"turns: expected float32 of shape ({most} or more, {size}), rows in order, got {turns.dtype} of "
+            f"{tuple(turns.shape)}."
+        )
+    if not causal and bool((queries > keys).any()):
+        raise ValueError("turns: a sequence has more queries than keys, and its first ones no place; use causal=True.")
+
+
+def _turns_at(how: How) -> int:
+    return 0 if how[3] is None else address(how[3])
 
 
 REFUSAL = "Attention has no second derivatives in float32 on the CPU; use float64."
@@ -192,10 +213,11 @@ class _Attention(torch.autograd.Function):
         d_out = in_order(d_out)
         new = torch.empty if spans.all_keys else torch.zeros
         d_q, d_k, d_v = q.new_empty(q.shape), new(k.shape), new(v.shape)
-        addresses = [address(t) for t in (spans.table, q, k, v, out, log_sums, d_out, d_q, d_k, d_v)]
+        addresses = [address(t) for t in (spans.table, q, k, v, out, log_sums)] + [_turns_at(how)]
+        addresses += [address(t) for t in (d_out, d_q, d_k, d_v)]
         scale = 1 / math.sqrt(q.shape[1] // how[0])
         isa, sizes = cpu.instruction_set(), _sizes(q, k, v, spans, how)
-        cpu._native.span_gradients(isa, sizes, addresses, scale, *how[3:])
+        cpu._native.span_gradients(isa, sizes, addresses, scale, *how[4:])
         return (*refuse_double_backward((d_q, d_k, d_v), (q, k, v, d_out), REFUSAL), None, None)
 
 

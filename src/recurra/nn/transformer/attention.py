@@ -12,7 +12,7 @@ from recurra.base.errors import ConfigError
 from recurra.engine.span_attention import Spans, attend, can_attend
 from recurra.nn.dropout import quick_dropout
 from recurra.nn.linear import SteadyLinear
-from recurra.nn.transformer.positions import rotated, rotated_at
+from recurra.nn.transformer.positions import kept_turns, rotated, rotated_at
 from recurra.nn.transformer.rows import Group, Pairs, Rows
 
 # Steps before a piece, of one layer: keys and values (N, W, d) each, the latest last.
@@ -64,8 +64,7 @@ class SelfAttention(nn.Module):
         """
         q, k, v = self.projected(x)
         if cache is None and can_attend(q, k, v, dropout=self.drops):
-            queries, keys = (self._turned(part, rows.steps) for part in (q, k))
-            return self.out_proj(self.over(queries, keys, v, rows.spans)), k, v
+            return self.out_proj(self.over(q, k, v, rows.spans)), k, v
         sizes = [group.sequences * group.length for group in rows.groups]
         # Split, not sliced: the gradient of a slice is a matrix of all rows, zero but for the group's.
         parts = zip(rows.groups, *(torch.split(each, sizes) for each in (q, k, v)), strict=True) if sizes else ()
@@ -102,8 +101,15 @@ class SelfAttention(nn.Module):
         return self.dropout if self.training else 0.0
 
     def over(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
-        """(Q, d): the means of values (K, d) that queries (Q, d) take by keys (K, d), for rows that `can_attend`."""
-        return attend(q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=self.drops)
+        """(Q, d): the means of values (K, d) that queries (Q, d) take by keys (K, d), for rows that `can_attend`.
+
+        Rotary queries and keys are turned here: a key by its place in its span, the last query as the last key.
+        """
+        most = int(spans.table[:, 3].max()) if self.rotary and len(spans.table) else 0
+        turns = kept_turns(most, self.head_dim) if self.rotary else None
+        return attend(
+            q, k, v, spans, self.num_heads, causal=self.causal, window=self.window, dropout=self.drops, turns=turns
+        )
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (S, d) of rows (S, d)."""
@@ -120,8 +126,7 @@ class SelfAttention(nn.Module):
         if can_attend(q, k, v, dropout=self.drops):
             spans = Spans.of(*(torch.full((n,), steps, dtype=torch.int64) for steps in (L, seen + L)))
             keys, values = (part.reshape(-1, self.embed_dim) for part in (keys, values))
-            at = torch.arange(seen + L)
-            return self.over(self._turned(q, at[seen:].repeat(n)), self._turned(keys, at.repeat(n)), values, spans)
+            return self.over(q, keys, values, spans)
         queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
         if self.rotary:
             queries, keys = rotated(queries, seen), rotated(keys, 0)

@@ -104,8 +104,7 @@ def _seen(attention: SelfAttention, x: Tensor, blocks: Blocks, cache: Cache | No
         cache = (empty, empty)
     k, v = (torch.cat([old, new]) for old, new in zip(cache, (k, v), strict=True))
     at, kept = blocks.keys.to(x.device), blocks.kept.to(x.device)
-    q, keys = (_turned(attention, *each) for each in zip((q, k[at]), blocks.turns, strict=True))
-    return attention.out_proj(_attended(attention, q, keys, v[at], blocks.sizes)), k[kept], v[kept]
+    return attention.out_proj(_attended(attention, q, k[at], v[at], blocks)), k[kept], v[kept]
 
 
 def _turned(attention: SelfAttention, rows: Tensor, steps: Tensor) -> Tensor:
@@ -115,10 +114,12 @@ def _turned(attention: SelfAttention, rows: Tensor, steps: Tensor) -> Tensor:
     return rotated_at(heads, steps.to(rows.device).unsqueeze(1)).flatten(1)
 
 
-def _attended(attention: SelfAttention, q: Tensor, k: Tensor, v: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+def _attended(attention: SelfAttention, q: Tensor, k: Tensor, v: Tensor, blocks: Blocks) -> Tensor:
     """(S, d): of queries (S, d), and keys and values (M, d), block by block."""
+    sizes = blocks.sizes
     if can_attend(q, k, v, dropout=attention.drops):
         return attention.over(q, k, v, Spans.of(*torch.tensor(sizes, dtype=torch.int64).T))
+    q, k = (_turned(attention, *each) for each in zip((q, k), blocks.turns, strict=True))
     found, row, other = list[Tensor](), 0, 0
     for (queries, keys), some in groupby(sizes):
         number = len(list(some))

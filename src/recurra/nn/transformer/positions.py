@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 
@@ -85,6 +87,17 @@ def turns(steps: Tensor, size: int, like: Tensor) -> Tensor:
     """(..., size): cosines and, behind them, sines of the angles of positions (...), of like's dtype."""
     angles = steps.to(torch.float64).unsqueeze(-1) * frequencies(size, like.device)
     return torch.cat([torch.cos(angles), torch.sin(angles)], -1).to(like.dtype)
+
+
+def kept_turns(steps: int, size: int) -> Tensor:
+    """(at least `steps`, size): `turns` of the positions from 0 on, float32 on the CPU; not to be written to."""
+    return _kept_turns(1 << max(steps - 1, 0).bit_length(), size)
+
+
+@lru_cache(maxsize=8)
+def _kept_turns(steps: int, size: int) -> Tensor:
+    with torch.inference_mode(mode=False), torch.no_grad():
+        return turns(torch.arange(steps, device="cpu"), size, torch.empty((), dtype=torch.float32, device="cpu"))
 
 
 def frequencies(size: int, device: torch.device) -> Tensor:
