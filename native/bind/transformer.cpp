@@ -326,6 +326,22 @@ void encode(const std::string& isa, const Sizes& sizes, const std::vector<Addres
     engine.encode(job);
 }
 
+// sizes: rows, units, function, threads. addresses: x, y.
+void gate(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
+    const GateJob job{at<const float>(addresses.at(0)), sizes.at(0), sizes.at(1), static_cast<int>(sizes.at(2)), at<float>(addresses.at(1)),
+                      nullptr, nullptr, usable(static_cast<int>(sizes.at(3)))};
+    const nb::gil_scoped_release other_threads;
+    transformer_engine_of(isa).gate(job);
+}
+
+// The same; addresses: x, d_y, d_x.
+void gate_gradients(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
+    const GateJob job{at<const float>(addresses.at(0)), sizes.at(0), sizes.at(1), static_cast<int>(sizes.at(2)), nullptr,
+                      at<const float>(addresses.at(1)), at<float>(addresses.at(2)), usable(static_cast<int>(sizes.at(3)))};
+    const nb::gil_scoped_release other_threads;
+    transformer_engine_of(isa).gate_gradients(job);
+}
+
 }  // namespace
 
 void bind_transformer(nb::module_& m) {
@@ -346,5 +362,7 @@ void bind_transformer(nb::module_& m) {
              "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "last"_a)
         .def_prop_ro("nbytes", &EncoderPlan::bytes)
         .def("step", &EncoderPlan::step, "sizes"_a, "addresses"_a);
+    m.def("gate", &gate, "isa"_a, "sizes"_a, "addresses"_a);
+    m.def("gate_gradients", &gate_gradients, "isa"_a, "sizes"_a, "addresses"_a);
     m.def("encode", &encode, "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "addresses"_a);
 }

@@ -103,6 +103,17 @@ struct EncoderStepJob {
     char* scratch;
 };
 
+// y = f(a) b of rows (a, b), or the gradients of a and b.
+struct GateJob {
+    const float* x;  // (rows, 2 units)
+    long rows, units;
+    int function;      // RELU, GELU or SILU
+    float* y;          // (rows, units)
+    const float* d_y;  // (rows, units)
+    float* d_x;        // (rows, 2 units)
+    int threads;
+};
+
 struct TransformerEngine {
     const char* isa;
     long (*packed_bytes)(const Linear&);
@@ -113,6 +124,8 @@ struct TransformerEngine {
     void (*encode)(const EncoderJob&);
     long (*encoder_step_bytes)(const EncoderStepJob&);
     void (*encoder_step)(const EncoderStepJob&);
+    void (*gate)(const GateJob&);
+    void (*gate_gradients)(const GateJob&);
 };
 
 extern const TransformerEngine transformer_portable;

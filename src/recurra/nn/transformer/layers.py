@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
+from recurra.engine.gate import gated
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.again import dropped_units, normed
@@ -136,20 +138,16 @@ class FeedsForward(Protocol):
 
 def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
     """W_2 f(W_1 x + b_1) + b_2 (Vaswani et al. 2017, equation 2); with a gated activation W_2 (f(W_1 x) * V x)."""
-    y = layer.linear1(x)
+    y, function = layer.linear1(x), layer.activation
     if layer.gated:
-        a, b = y.chunk(2, -1)
-        y = layer.activation(a) * b
-    elif _can_be_made_again(layer):
-        p = layer.dropout.p if layer.dropout.training else 0.0
-        units, made_again = dropped_units(y, layer.activation, p)
-        with made_again:
-            said: Tensor = layer.linear2(units)
-            return said
-    else:
-        y = layer.activation(y)
-    found: Tensor = layer.linear2(layer.dropout(y))
-    return found
+        function = partial(gated, function=function)
+    if not _can_be_made_again(layer):
+        found: Tensor = layer.linear2(layer.dropout(function(y)))
+        return found
+    units, made_again = dropped_units(y, function, layer.dropout.p if layer.dropout.training else 0.0)
+    with made_again:
+        said: Tensor = layer.linear2(units)
+        return said
 
 
 def _can_be_made_again(layer: FeedsForward) -> bool:
@@ -158,7 +156,7 @@ def _can_be_made_again(layer: FeedsForward) -> bool:
     return (
         type(dropout) is QuickDropout
         and not is_hooked(dropout)
-        and any(function is known for known in FUNCTIONS.values())
+        and any(function is known for known in (GATED if layer.gated else FUNCTIONS).values())
     )
 
 

@@ -1,0 +1,110 @@
+"""Gated linear units of the engine: against NumPy in float64, and whose bits depend on what."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from recurra.engine import cpu
+from recurra.engine.gate import gated
+
+pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
+Array = NDArray[np.float64]
+
+
+@pytest.fixture(params=cpu.instruction_sets() or ["none"])
+def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(cpu, "instruction_set", lambda: request.param)
+    return str(request.param)
+
+
+def phi(v: Array) -> Array:
+    return np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)))(v)
+
+
+# Of each word torch's function, and its values and slopes (Shazeer 2020; Hendrycks & Gimpel 2016; Elfwing et al. 2017).
+FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "relu": (F.relu, lambda v: np.maximum(v, 0), lambda v: (v > 0).astype(float)),
+    "gelu": (F.gelu, lambda v: v * phi(v), lambda v: phi(v) + v * np.exp(-v * v / 2) / math.sqrt(2 * math.pi)),
+    "silu": (
+        F.silu,
+        lambda v: v / (1 + np.exp(-v)),
+        lambda v: (1 + v * (1 - 1 / (1 + np.exp(-v)))) / (1 + np.exp(-v)),
+    ),
+}
+
+
+@pytest.mark.parametrize("word", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(7, 2), (3, 5, 30), (64, 96), (130,)])
+def test_units_and_their_gradients_are_those_of_the_equations(isa: str, word: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    function, value, slope = FUNCTIONS[word]
+    x = (4 * torch.randn(shape)).requires_grad_()
+    y = gated(x, function)
+    d_y = torch.randn(y.shape)
+    (d_x,) = torch.autograd.grad(y, x, d_y)
+    a, b = np.split(x.detach().double().numpy(), 2, axis=-1)
+    d = d_y.double().numpy()
+    np.testing.assert_allclose(y.detach().numpy(), value(a) * b, rtol=2e-6, atol=2e-6)
+    np.testing.assert_allclose(d_x.numpy(), np.concatenate([d * b * slope(a), d * value(a)], -1), rtol=2e-6, atol=4e-6)
+
+
+@pytest.mark.parametrize("word", FUNCTIONS)
+def test_far_from_zero_the_function_is_zero_or_its_input(isa: str, word: str) -> None:
+    far = torch.tensor([[-200.0, 200.0, -1e30, 1e30, 3.0, 3.0, 3.0, 3.0]], requires_grad=True)
+    y = gated(far, FUNCTIONS[word][0])
+    (d,) = torch.autograd.grad(y, far, torch.ones_like(y))
+    assert y.tolist() == [[0.0, 600.0, 0.0, float(3 * torch.tensor(1e30))]]
+    assert d.tolist() == [[0.0, 3.0, 0.0, 3.0, 0.0, 200.0, 0.0, float(torch.tensor(1e30))]]
+
+
+def test_bits_depend_neither_on_threads_nor_on_other_rows(isa: str) -> None:
+    torch.manual_seed(2)
+    x, d = torch.randn(900, 600), torch.randn(900, 300)
+
+    def made(rows: slice) -> tuple[Tensor, Tensor]:
+        given = x[rows].clone().requires_grad_()
+        y = gated(given, F.silu)
+        return y.detach(), torch.autograd.grad(y, given, d[rows])[0]
+
+    together, threads = made(slice(None)), torch.get_num_threads()
+    try:
+        torch.set_num_threads(3 if threads == 1 else 1)
+        assert all(map(torch.equal, together, made(slice(None))))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, of_all[5:9]) for one, of_all in zip(made(slice(5, 9)), together, strict=True))
+
+
+def test_rows_that_do_not_lie_in_order_have_the_same_units(isa: str) -> None:
+    x = torch.randn(12, 40)
+    assert torch.equal(gated(x.T.contiguous().T, F.silu), gated(x, F.silu))
+    assert torch.equal(gated(torch._neg_view(x), F.silu), gated(-x, F.silu))
+
+
+@pytest.mark.parametrize("word", FUNCTIONS)
+def test_a_second_derivative_is_that_of_torch(word: str) -> None:
+    function = FUNCTIONS[word][0]
+
+    def seconds(units: Callable[[Tensor], Tensor]) -> Tensor:
+        x = torch.linspace(-2, 3, 24).view(2, 12).requires_grad_()
+        (d,) = torch.autograd.grad(units(x).square().sum(), x, create_graph=True)
+        return torch.autograd.grad(d.square().sum(), x)[0]
+
+    wanted = seconds(lambda x: function(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1])
+    torch.testing.assert_close(seconds(lambda x: gated(x, function)), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_other_types_and_functions_are_left_to_torch() -> None:
+    x = torch.randn(3, 8, dtype=torch.float64)
+    a, b = x.chunk(2, 1)
+    assert torch.equal(gated(x, F.silu), F.silu(a) * b)
+    assert torch.equal(gated(x.float(), torch.tanh), torch.tanh(a.float()) * b.float())
+    assert gated(torch.zeros(0, 8), F.silu).shape == (0, 4)
