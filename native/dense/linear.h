@@ -27,7 +27,8 @@ constexpr long FEWER_ROWS = 6;
 // Rows of a transposed left operand lie far apart, and a tile's part of each is less than a line of the cache, which would be fetched
 // for every tile anew: so many tiles' parts are packed together. The gradient of a weight took up to 1.5 times as long without (AVX2).
 constexpr long LEFT_TILES = 64 / MAX_ROWS;
-constexpr long LEFT_TILE = DEPTH * MAX_ROWS + 2 * VL;  // what is written too much of a tile is not the next one's
+constexpr long LEFT_DEPTH = DEPTH / 2;
+constexpr long LEFT_TILE = LEFT_DEPTH * MAX_ROWS + 2 * VL;  // what is written too much of a tile is not the next one's
 
 constexpr long AHEAD = 12;  // rows of what is packed, that are fetched beforehand
 
@@ -53,7 +54,7 @@ struct Block {
     long panels = GROUP_PANELS, depth = DEPTH;
 
     Block(const Multiplication& m, long rows) {
-        if (m.a_transposed) panels *= 2, depth /= 2;
+        if (m.a_transposed) panels *= 2, depth = LEFT_DEPTH;
         if (rows <= 0 || rows > FEW_ROWS || m.a_transposed) return;
         panels = panels_for(RowTiles(rows).tallest());
         const long most = FEW_ROWS_DEPTH / panels, parts = (m.depth + most - 1) / most;

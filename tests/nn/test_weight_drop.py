@@ -79,6 +79,13 @@ def test_locked_dropout_has_one_mask_for_all_steps_of_a_row():
     assert torch.equal(drop.eval()(x), x)
 
 
+def test_all_is_dropped_with_probability_one():
+    x = torch.tensor([[[1.0, float("inf")]], [[-2.0, 3.0]]], requires_grad=True)
+    kept = LockedDropout(1.0)(x)
+    assert torch.equal(kept, torch.zeros(2, 1, 2))
+    assert torch.equal(torch.autograd.grad(kept.sum(), x)[0], torch.zeros(2, 1, 2))
+
+
 def test_a_dropped_word_is_dropped_in_all_places():
     torch.manual_seed(0)
     mask = word_mask(torch.ones(()), 2000, 0.1)

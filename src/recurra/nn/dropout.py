@@ -15,11 +15,12 @@ DRAWS = 2**16
 
 
 def locked_mask(like: Tensor, shape: tuple[int, ...], p: float) -> Tensor:
-    """A dropout mask, scaled so that the mean is kept: 0 with probability p, else 1 / (1 - p).
+    """A dropout mask, scaled so that the mean is kept: 0 with probability p, else 1 / (1 - p); zeros alone for p = 1.
 
     Source: Gal & Ghahramani 2016, arXiv:1512.05287, section 4: one mask a sequence, the same at every time step.
     """
-    return like.new_empty(shape).bernoulli_(1 - p).div_(1 - p)
+    mask = like.new_empty(shape).bernoulli_(1 - p)
+    return mask.div_(1 - p) if p < 1 else mask
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
