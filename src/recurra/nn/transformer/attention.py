@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
+from recurra.engine.linear import linear, steady_linear
 from recurra.engine.span_attention import Spans, attend, can_attend
 from recurra.nn.dropout import quick_dropout
 from recurra.nn.linear import SteadyLinear
@@ -20,7 +21,48 @@ Cache = tuple[Tensor, Tensor]
 Device = torch.device | str | None
 
 
-class SelfAttention(nn.Module):
+class _Attention(nn.Module):
+    """What attention to oneself and to others share: maps, heads, and the dropout of the weights."""
+
+    in_proj_weight: nn.Parameter
+    in_proj_bias: nn.Parameter | None
+    out_proj: SteadyLinear
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        dropout: float = 0.0,
+        bias: bool = True,
+        device: Device = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        _refuse_sizes(embed_dim, num_heads, dropout)
+        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
+        self.dropout = dropout
+        # Drawn as torch.nn.MultiheadAttention draws them.
+        weight = torch.empty(3 * embed_dim, embed_dim, device=device, dtype=dtype)
+        self.in_proj_weight = nn.Parameter(weight)
+        self.in_proj_bias = nn.Parameter(weight.new_zeros(3 * embed_dim)) if bias else None
+        self.out_proj = SteadyLinear(embed_dim, embed_dim, bias=bias, device=device, dtype=dtype)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        if bias:
+            nn.init.zeros_(self.out_proj.bias)
+
+    @property
+    def drops(self) -> float:
+        """The dropout of the weights now."""
+        return self.dropout if self.training else 0.0
+
+    def _mapped(self, x: Tensor, which: slice) -> Tensor:
+        """Rows through a part of in_proj_weight."""
+        bias = None if self.in_proj_bias is None else self.in_proj_bias[which]
+        return (linear if self.training else steady_linear)(x, self.in_proj_weight[which], bias)
+
+
+class SelfAttention(_Attention):
     """softmax(Q K^T / sqrt(d_k)) V in several heads, concatenated and projected (Vaswani et al. 2017, section 3.2).
 
     Parameters are called as those of torch.nn.MultiheadAttention: in_proj_weight (3 d, d), out_proj.
@@ -30,10 +72,6 @@ class SelfAttention(nn.Module):
     Raises ConfigError for heads that do not divide embed_dim, rotary ones of odd size, a window where a step sees later
     ones, and numbers that cannot be.
     """
-
-    in_proj_weight: nn.Parameter
-    in_proj_bias: nn.Parameter | None
-    out_proj: SteadyLinear
 
     def __init__(
         self,
@@ -48,14 +86,11 @@ class SelfAttention(nn.Module):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
-        _refuse_sizes(embed_dim, num_heads, dropout)
+        super().__init__(embed_dim, num_heads, dropout=dropout, bias=bias, device=device, dtype=dtype)
         _refuse_window(window, causal=causal)
-        if rotary and (embed_dim // num_heads) % 2:
-            raise ConfigError(f"num_heads: heads of {embed_dim // num_heads} numbers; rotation needs an even number.")
-        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
-        self.dropout, self.causal, self.window, self.rotary = dropout, causal, window, rotary
-        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
+        if rotary and self.head_dim % 2:
+            raise ConfigError(f"num_heads: heads of {self.head_dim} numbers; rotation needs an even number.")
+        self.causal, self.window, self.rotary = causal, window, rotary
 
     def forward(self, x: Tensor, rows: Rows, cache: Cache | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(S, d) of rows (S, d), with their keys and values (S, d), which a cache may keep.
@@ -95,11 +130,6 @@ class SelfAttention(nn.Module):
             return rows
         return rotated_at(rows.view(-1, self.num_heads, self.head_dim), steps.unsqueeze(1)).flatten(1)
 
-    @property
-    def drops(self) -> float:
-        """The dropout of the weights now."""
-        return self.dropout if self.training else 0.0
-
     def over(self, q: Tensor, k: Tensor, v: Tensor, spans: Spans) -> Tensor:
         """(Q, d): the means of values (K, d) that queries (Q, d) take by keys (K, d), for rows that `can_attend`.
 
@@ -113,7 +143,7 @@ class SelfAttention(nn.Module):
 
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (S, d) of rows (S, d)."""
-        q, k, v = _mapped(self, x, slice(None)).chunk(3, 1)
+        q, k, v = self._mapped(x, slice(None)).chunk(3, 1)
         return q, k, v
 
     def _attended(self, group: Group, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
@@ -157,7 +187,7 @@ class SelfAttention(nn.Module):
         return sees & (other > at - self.window) if self.window else sees
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(_Attention):
     """A target's steps to weighted means of its source's: queries of the one, keys and values of the other.
 
     Parameters are called as those of torch.nn.MultiheadAttention: in_proj_weight (3 d, d), out_proj.
@@ -165,26 +195,6 @@ class CrossAttention(nn.Module):
     Raises ConfigError if num_heads does not divide embed_dim, and for a dropout outside 0..1.
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
     """
-
-    in_proj_weight: nn.Parameter
-    in_proj_bias: nn.Parameter | None
-    out_proj: SteadyLinear
-
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        *,
-        dropout: float = 0.0,
-        bias: bool = True,
-        device: Device = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        _refuse_sizes(embed_dim, num_heads, dropout)
-        self.embed_dim, self.num_heads, self.head_dim = embed_dim, num_heads, embed_dim // num_heads
-        self.dropout = dropout
-        _make_weights(self, embed_dim, bias=bias, device=device, dtype=dtype)
 
     def forward(self, x: Tensor, memory: Cache, pairs: Pairs) -> Tensor:
         """(S, d) of a target's rows (S, d). memory: keys and values of the source's rows, as `keys_and_values`"""
@@ -196,18 +206,13 @@ class CrossAttention(nn.Module):
         said: Tensor = self.out_proj(torch.cat(found) if found else q)
         return said
 
-    @property
-    def drops(self) -> float:
-        """The dropout of the weights now."""
-        return self.dropout if self.training else 0.0
-
     def queries(self, x: Tensor) -> Tensor:
         """(S, d) of a target's rows (S, d)."""
-        return _mapped(self, x, slice(0, self.embed_dim))
+        return self._mapped(x, slice(0, self.embed_dim))
 
     def keys_and_values(self, source: Tensor) -> Cache:
         """Keys and values (R, d) each, of a source's rows (R, d)."""
-        k, v = _mapped(self, source, slice(self.embed_dim, None)).chunk(2, 1)
+        k, v = self._mapped(source, slice(self.embed_dim, None)).chunk(2, 1)
         return k, v
 
     def weights(self, x: Tensor, keys: Tensor, pairs: Pairs) -> Tensor:
@@ -268,24 +273,3 @@ def _refuse_window(window: int, *, causal: bool) -> None:
             f"window: {window} has no effect where a step sees later ones; leave it out, or make the layer with "
             "causal=True."
         )
-
-
-def _make_weights(
-    module: SelfAttention | CrossAttention, size: int, *, bias: bool, device: Device, dtype: torch.dtype | None
-) -> None:
-    """Give a module its maps, drawn as torch.nn.MultiheadAttention draws them."""
-    weight = torch.empty(3 * size, size, device=device, dtype=dtype)
-    module.in_proj_weight = nn.Parameter(weight)
-    module.in_proj_bias = nn.Parameter(weight.new_zeros(3 * size)) if bias else None
-    module.out_proj = SteadyLinear(size, size, bias=bias, device=device, dtype=dtype)
-    nn.init.xavier_uniform_(module.in_proj_weight)
-    if bias:
-        nn.init.zeros_(module.out_proj.bias)
-
-
-def _mapped(module: SelfAttention | CrossAttention, x: Tensor, which: slice) -> Tensor:
-    """Rows through a part of in_proj_weight."""
-    from recurra.engine.linear import linear, steady_linear
-
-    bias = None if module.in_proj_bias is None else module.in_proj_bias[which]
-    return (linear if module.training else steady_linear)(x, module.in_proj_weight[which], bias)
