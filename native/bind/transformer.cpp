@@ -326,20 +326,29 @@ void encode(const std::string& isa, const Sizes& sizes, const std::vector<Addres
     engine.encode(job);
 }
 
-// sizes: rows, units, function, threads. addresses: x, y.
-void gate(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
-    const GateJob job{at<const float>(addresses.at(0)), sizes.at(0), sizes.at(1), static_cast<int>(sizes.at(2)), at<float>(addresses.at(1)),
-                      nullptr, nullptr, usable(static_cast<int>(sizes.at(3)))};
-    const nb::gil_scoped_release other_threads;
-    transformer_engine_of(isa).gate(job);
+// sizes: rows, units, function, gated, threads.
+UnitsJob units_job(const Sizes& sizes, Address x) {
+    UnitsJob job{};
+    job.x = at<const float>(x);
+    job.rows = sizes.at(0), job.units = sizes.at(1), job.function = static_cast<int>(sizes.at(2)), job.gated = sizes.at(3);
+    job.threads = usable(static_cast<int>(sizes.at(4)));
+    return job;
 }
 
-// The same; addresses: x, d_y, d_x.
-void gate_gradients(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
-    const GateJob job{at<const float>(addresses.at(0)), sizes.at(0), sizes.at(1), static_cast<int>(sizes.at(2)), nullptr,
-                      at<const float>(addresses.at(1)), at<float>(addresses.at(2)), usable(static_cast<int>(sizes.at(3)))};
+// addresses: x, y.
+void units(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
+    UnitsJob job = units_job(sizes, addresses.at(0));
+    job.y = at<float>(addresses.at(1));
     const nb::gil_scoped_release other_threads;
-    transformer_engine_of(isa).gate_gradients(job);
+    transformer_engine_of(isa).units(job);
+}
+
+// addresses: x, d_y, d_x.
+void unit_gradients(const std::string& isa, const Sizes& sizes, const Addresses& addresses) {
+    UnitsJob job = units_job(sizes, addresses.at(0));
+    job.d_y = at<const float>(addresses.at(1)), job.d_x = at<float>(addresses.at(2));
+    const nb::gil_scoped_release other_threads;
+    transformer_engine_of(isa).unit_gradients(job);
 }
 
 }  // namespace
@@ -362,7 +371,7 @@ void bind_transformer(nb::module_& m) {
              "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "last"_a)
         .def_prop_ro("nbytes", &EncoderPlan::bytes)
         .def("step", &EncoderPlan::step, "sizes"_a, "addresses"_a);
-    m.def("gate", &gate, "isa"_a, "sizes"_a, "addresses"_a);
-    m.def("gate_gradients", &gate_gradients, "isa"_a, "sizes"_a, "addresses"_a);
+    m.def("units", &units, "isa"_a, "sizes"_a, "addresses"_a);
+    m.def("unit_gradients", &unit_gradients, "isa"_a, "sizes"_a, "addresses"_a);
     m.def("encode", &encode, "isa"_a, "sizes"_a, "layers"_a, "options"_a, "eps"_a, "addresses"_a);
 }

@@ -2,7 +2,7 @@
 #include "decoder_step.h"
 #include "encoder_rows.h"
 #include "encoder_step.h"
-#include "gate.h"
+#include "units.h"
 
 #define RECURRA_NAME_(isa) transformer_##isa
 #define RECURRA_NAME(isa) RECURRA_NAME_(isa)
@@ -20,7 +20,7 @@ extern const TransformerEngine RECURRA_NAME(RECURRA_ISA) = {
     RECURRA_ISA::transformer::encode,
     RECURRA_ISA::transformer::encoder_step_bytes,
     RECURRA_ISA::transformer::encoder_step,
-    RECURRA_ISA::transformer::gate,
-    RECURRA_ISA::transformer::gate_gradients,
+    RECURRA_ISA::transformer::units,
+    RECURRA_ISA::transformer::unit_gradients,
 };
 }  // namespace recurra

@@ -103,14 +103,15 @@ struct EncoderStepJob {
     char* scratch;
 };
 
-// y = f(a) b of rows (a, b), or the gradients of a and b.
-struct GateJob {
-    const float* x;  // (rows, 2 units)
+// y = f(a), or with a second half of each row f(a) b; or the gradients.
+struct UnitsJob {
+    const float* x;  // (rows, units), or (rows, 2 units)
     long rows, units;
-    int function;      // RELU, GELU or SILU
+    int function;
+    bool gated;
     float* y;          // (rows, units)
     const float* d_y;  // (rows, units)
-    float* d_x;        // (rows, 2 units)
+    float* d_x;        // as x
     int threads;
 };
 
@@ -124,8 +125,8 @@ struct TransformerEngine {
     void (*encode)(const EncoderJob&);
     long (*encoder_step_bytes)(const EncoderStepJob&);
     void (*encoder_step)(const EncoderStepJob&);
-    void (*gate)(const GateJob&);
-    void (*gate_gradients)(const GateJob&);
+    void (*units)(const UnitsJob&);
+    void (*unit_gradients)(const UnitsJob&);
 };
 
 extern const TransformerEngine transformer_portable;

@@ -155,10 +155,9 @@ inline V first_of(const float* x, long count) {
 
 // Hendrycks & Gimpel 2016, arXiv:1606.08415: x Phi(x), and with tanh.
 inline V gelu(V x) { return x * 0.5f * (1.0f + erf(x * 0.70710678118654752f)); }
-inline V gelu_tanh(V x) {
-    const V inner = 0.79788456080286536f * (x + 0.044715f * x * x * x);
-    return x * 0.5f * (1.0f + tanh(inner));
-}
+// (1 + tanh u) / 2 is the sigmoid of 2 u, which keeps its digits where tanh is near -1.
+inline V gelu_tanh_share(V x) { return sigmoid(1.5957691216057308f * (x + 0.044715f * x * x * x)); }
+inline V gelu_tanh(V x) { return x * gelu_tanh_share(x); }
 inline V silu(V x) { return x * sigmoid(x); }
 
 template <typename Function>

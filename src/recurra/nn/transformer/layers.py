@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recurra.base.errors import ConfigError
-from recurra.engine.gate import gated
+from recurra.engine.units import activated, gated, gelu_tanh
 from recurra.nn.dropout import QuickDropout
 from recurra.nn.linear import SteadyLinear
 from recurra.nn.transformer.again import dropped_units, normed
@@ -23,11 +23,7 @@ from recurra.nn.transformer.rows import Rows
 Function = Callable[[Tensor], Tensor]
 
 
-def _gelu_tanh(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")
-
-
-FUNCTIONS: Mapping[str, Function] = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": _gelu_tanh, "silu": F.silu}
+FUNCTIONS: Mapping[str, Function] = {"relu": F.relu, "gelu": F.gelu, "gelu_tanh": gelu_tanh, "silu": F.silu}
 # Gated linear units: the product of two linear maps, one of them through a function (Shazeer 2020, arXiv:2002.05202).
 GATED: Mapping[str, Function] = {"reglu": F.relu, "geglu": F.gelu, "swiglu": F.silu}
 ACTIVATIONS = (*FUNCTIONS, *GATED)
@@ -139,8 +135,8 @@ class FeedsForward(Protocol):
 def fed_forward(layer: FeedsForward, x: Tensor) -> Tensor:
     """W_2 f(W_1 x + b_1) + b_2 (Vaswani et al. 2017, equation 2); with a gated activation W_2 (f(W_1 x) * V x)."""
     y, function = layer.linear1(x), layer.activation
-    if layer.gated:
-        function = partial(gated, function=function)
+    if layer.gated or function is not F.relu:  # torch's ReLU keeps what it says, not what it is given
+        function = partial(gated if layer.gated else activated, function=function)
     if not _can_be_made_again(layer):
         found: Tensor = layer.linear2(layer.dropout(function(y)))
         return found

@@ -1,4 +1,4 @@
-"""Gated linear units of the engine: against NumPy in float64, and whose bits depend on what."""
+"""Units of the engine, gated or not: against NumPy in float64, and whose bits depend on what."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.engine import cpu
-from recurra.engine.gate import gated
+from recurra.engine.units import activated, gated, gelu_tanh
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="this installation has no native engine")
 Array = NDArray[np.float64]
+FAR = 2.0**33
 
 
 @pytest.fixture(params=cpu.instruction_sets() or ["none"])
@@ -29,10 +30,22 @@ def phi(v: Array) -> Array:
     return np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)))(v)
 
 
+def tanh_form(v: Array) -> Array:
+    return np.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3))
+
+
 # Of each word torch's function, and its values and slopes (Shazeer 2020; Hendrycks & Gimpel 2016; Elfwing et al. 2017).
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Array], Array], Callable[[Array], Array]]] = {
     "relu": (F.relu, lambda v: np.maximum(v, 0), lambda v: (v > 0).astype(float)),
     "gelu": (F.gelu, lambda v: v * phi(v), lambda v: phi(v) + v * np.exp(-v * v / 2) / math.sqrt(2 * math.pi)),
+    "gelu_tanh": (
+        gelu_tanh,
+        lambda v: v * (1 + tanh_form(v)) / 2,
+        lambda v: (
+            (1 + tanh_form(v)) / 2
+            + v * (1 - tanh_form(v) ** 2) / 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * v * v)
+        ),
+    ),
     "silu": (
         F.silu,
         lambda v: v / (1 + np.exp(-v)),
@@ -43,7 +56,9 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Array], Array],
 
 @pytest.mark.parametrize("word", FUNCTIONS)
 @pytest.mark.parametrize("shape", [(7, 2), (3, 5, 30), (64, 96), (130,)])
-def test_units_and_their_gradients_are_those_of_the_equations(isa: str, word: str, shape: tuple[int, ...]) -> None:
+def test_gated_units_and_their_gradients_are_those_of_the_equations(
+    isa: str, word: str, shape: tuple[int, ...]
+) -> None:
     torch.manual_seed(1)
     function, value, slope = FUNCTIONS[word]
     x = (4 * torch.randn(shape)).requires_grad_()
@@ -57,12 +72,27 @@ def test_units_and_their_gradients_are_those_of_the_equations(isa: str, word: st
 
 
 @pytest.mark.parametrize("word", FUNCTIONS)
+@pytest.mark.parametrize("shape", [(7, 1), (3, 5, 37), (64, 96)])
+def test_units_and_their_gradients_are_those_of_the_equations(isa: str, word: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(1)
+    function, value, slope = FUNCTIONS[word]
+    x = (4 * torch.randn(shape)).requires_grad_()
+    y = activated(x, function)
+    d_y = torch.randn(y.shape)
+    (d_x,) = torch.autograd.grad(y, x, d_y)
+    a = x.detach().double().numpy()
+    np.testing.assert_allclose(y.detach().numpy(), value(a), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(d_x.numpy(), d_y.double().numpy() * slope(a), rtol=1e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize("word", FUNCTIONS)
 def test_far_from_zero_the_function_is_zero_or_its_input(isa: str, word: str) -> None:
-    far = torch.tensor([[-200.0, 200.0, -1e30, 1e30, 3.0, 3.0, 3.0, 3.0]], requires_grad=True)
+    far = torch.tensor([[-200.0, 200.0, -FAR, FAR, 3.0, 3.0, 3.0, 3.0]], requires_grad=True)
     y = gated(far, FUNCTIONS[word][0])
     (d,) = torch.autograd.grad(y, far, torch.ones_like(y))
-    assert y.tolist() == [[0.0, 600.0, 0.0, float(3 * torch.tensor(1e30))]]
-    assert d.tolist() == [[0.0, 3.0, 0.0, 3.0, 0.0, 200.0, 0.0, float(torch.tensor(1e30))]]
+    assert y.tolist() == [[0.0, 600.0, 0.0, 3 * FAR]]
+    assert d.tolist() == [[0.0, 3.0, 0.0, 3.0, 0.0, 200.0, 0.0, FAR]]
+    assert activated(far[:, :4].detach(), FUNCTIONS[word][0]).tolist() == [[0.0, 200.0, 0.0, FAR]]
 
 
 def test_bits_depend_neither_on_threads_nor_on_other_rows(isa: str) -> None:
@@ -100,11 +130,14 @@ def test_a_second_derivative_is_that_of_torch(word: str) -> None:
 
     wanted = seconds(lambda x: function(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1])
     torch.testing.assert_close(seconds(lambda x: gated(x, function)), wanted, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seconds(lambda x: activated(x, function)), seconds(function), rtol=1e-4, atol=1e-4)
 
 
 def test_other_types_and_functions_are_left_to_torch() -> None:
     x = torch.randn(3, 8, dtype=torch.float64)
     a, b = x.chunk(2, 1)
     assert torch.equal(gated(x, F.silu), F.silu(a) * b)
+    assert torch.equal(activated(x, F.silu), F.silu(x))
+    assert torch.equal(activated(x.float(), torch.tanh), torch.tanh(x.float()))
     assert torch.equal(gated(x.float(), torch.tanh), torch.tanh(a.float()) * b.float())
     assert gated(torch.zeros(0, 8), F.silu).shape == (0, 4)
