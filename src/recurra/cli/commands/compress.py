@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, positive
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.terminal import put, put_json
 
@@ -46,12 +47,11 @@ def _error(text: str) -> float:
 def _compress(args: argparse.Namespace) -> int:
     from recurra import api
 
+    refuse_what_is_read("--output", args.output, {"the input": args.input})
     api.look_at_run(args.run)
     api.look_at_file(args.input)
     if not args.output.absolute().parent.is_dir():
         raise UsageError(f"--output {args.output}: there is no folder '{args.output.parent}'. Make it first.")
-    if args.output.exists() and args.output.samefile(args.input):
-        raise UsageError(f"--output {args.output}: is the input; choose another name, so that nothing is lost.")
     with watching() as watch:
         run = api.open_run(args.run, args.cells)
         found = api.compress(
@@ -111,6 +111,7 @@ def _decompress(args: argparse.Namespace) -> int:
     from recurra.cli.row_files import refuse_row_file, tell_rows
 
     refuse_row_file(args.output, "decompress", as_json=args.json)
+    refuse_what_is_read("--output", args.output, {"the input": args.input})
     api.look_at_run(args.run)
     api.look_at_file(args.input)
     found = api.decompress(args.run, args.input, device=args.device, cells=args.cells)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, positive
 from recurra.cli.failures import DONE
+from recurra.cli.overwriting import refuse_one_place_for_two, refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.show import report_json, show_report
 from recurra.cli.terminal import put_json, say
@@ -66,6 +67,7 @@ def _run(args: argparse.Namespace) -> int:
     api.look_at_file(args.file)
     api.refuse_other_ending(args.output, ".csv")
     api.refuse_other_ending(args.report, ".html")
+    _refuse_losses(args)
     options = api.DetectOptions(
         threshold=args.threshold,
         clean=_clean(args.clean),
@@ -95,6 +97,21 @@ def _run(args: argparse.Namespace) -> int:
     else:
         show_report(found.report)
     return DONE
+
+
+def _refuse_losses(args: argparse.Namespace) -> None:
+    """Before any work, raise UsageError for a file that would be lost."""
+    written = {"--output": args.output, "--save": args.save, "--report": args.report}
+    clean = _clean(args.clean)
+    read = {
+        "the input": args.file,
+        "the file of --clean": None if isinstance(clean, int) else clean,
+        "the file of --labels": args.labels,
+        "the file of --threshold": args.threshold,
+    }
+    for option, path in written.items():
+        refuse_what_is_read(option, path, read)
+    refuse_one_place_for_two("detect", written)
 
 
 def _write(args: argparse.Namespace, found: Detected) -> None:

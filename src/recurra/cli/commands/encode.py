@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command, add_device, add_json
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_what_is_read
 from recurra.cli.terminal import put, put_json, say
 
 
@@ -42,6 +43,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra encode: expected texts, or --input FILE, one of them.")
     if args.id is not None and (args.input is None or args.output.suffix == ".npy"):
         raise UsageError("recurra encode: --id names a column of --input, for .csv and .npz; leave it out here.")
+    refuse_what_is_read("--output", args.output, {"the input": args.input})
     from recurra import api
 
     api.refuse_vector_file(args.output, args.pooling)

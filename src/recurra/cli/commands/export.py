@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_json, add_run
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_one_place_for_two
 from recurra.cli.terminal import put, put_json
 
 
@@ -46,7 +47,8 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(
             "recurra export: expected --onnx FILE, --torch FILE, --vectors FILE or --transformers DIR, or several."
         )
-    _refuse_one_place_for_two(args)
+    words = ("onnx", "torch", "vectors", "transformers")
+    refuse_one_place_for_two("export", {f"--{word}": getattr(args, word) for word in words})
     from recurra import api
 
     if args.target != "any" and not args.onnx:
@@ -81,17 +83,6 @@ def _run(args: argparse.Namespace) -> int:
                 "\n".join(f"  {name:<{max(map(len, differences))}}  {apart:.1e}" for name, apart in differences.items())
             )
     return DONE
-
-
-def _refuse_one_place_for_two(args: argparse.Namespace) -> None:
-    """Raises UsageError where a file would be written over another of the same call."""
-    taken: dict[Path, str] = {}
-    for word in ("onnx", "torch", "vectors", "transformers"):
-        path: Path | None = getattr(args, word)
-        if path and (before := taken.setdefault(path.resolve(), word)) != word:
-            raise UsageError(
-                f"recurra export: --{before} and --{word} both write {path}, expected two places; give each its own."
-            )
 
 
 COMMAND = Command(

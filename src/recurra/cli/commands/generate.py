@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from recurra.base.atomic import replacing
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run, natural, positive
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_one_place_for_two, refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.terminal import one_line, printable, put, put_json, say
 
@@ -118,6 +119,9 @@ def _refuse_unclear(args: argparse.Namespace) -> None:
         from recurra.cli.row_files import refuse_row_file
 
         refuse_row_file(args.output, "generate", as_json=args.json)
+    for option, path in (("--output", args.output), ("--midi", args.midi)):
+        refuse_what_is_read(option, path, {"the input": args.input})
+    refuse_one_place_for_two("generate", {"--output": args.output, "--midi": args.midi})
     if args.input is not None and args.between is None:
         raise UsageError("recurra generate: --input says where the rows of --between stand; give --between.")
     given = {name: value for name in _WRITING if (value := getattr(args, name)) is not None}

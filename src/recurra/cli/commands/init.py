@@ -9,6 +9,7 @@ from recurra.base.atomic import write_text
 from recurra.base.shell import as_word
 from recurra.cli.arguments import Command
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.terminal import put_text_file, say
 
@@ -44,6 +45,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError("recurra init: --force has no effect without --output.")
     if output is not None and output.exists() and not args.force:
         raise UsageError(f"recurra init: {output} exists already. Choose another name, or add --force.")
+    refuse_what_is_read("--output", output, {"the data": args.file, "the file of --lexicon": args.lexicon})
     from recurra import api
 
     api.look_at_file(args.file)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recurra.cli.arguments import Command, add_cells, add_device, add_json, add_run
 from recurra.cli.failures import DONE
+from recurra.cli.overwriting import refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.terminal import put, put_json, say
 
@@ -47,6 +48,7 @@ def _run(args: argparse.Namespace) -> int:
     from recurra.cli.row_files import refuse_row_file, tell_rows
 
     refuse_row_file(args.output, "inpaint", as_json=args.json)
+    refuse_what_is_read("--output", args.output, {"the input": args.input})
     api.look_at_run(args.run)
     api.look_at_file(args.input)
     with watching() as watch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recurra.cli.arguments import Command, add_beside, add_cells, add_device, add_json, add_run, add_weights, natural
 from recurra.cli.failures import DONE, UsageError
+from recurra.cli.overwriting import refuse_what_is_read
 from recurra.cli.progress import watching
 from recurra.cli.searching import add_beam, add_search, search_options
 from recurra.cli.terminal import flush, put, put_json, say
@@ -172,8 +173,7 @@ def _refuse_unclear_output(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--output {args.output}: there is no folder '{args.output.parent}'. Make it, or choose another."
         )
-    if args.input and Path(args.input).exists() and args.output.exists() and args.output.samefile(args.input):
-        raise UsageError(f"--output {args.output}: is the input; choose another name, so that nothing is lost.")
+    refuse_what_is_read("--output", args.output, {"the input": args.input})
 
 
 def _refuse_unclear_input(args: argparse.Namespace) -> None:
