@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def read_table(
         watch.note(f"{path}: columns: {', '.join(names)}; time: {time or 'none, steps are counted'}.")
     groups: dict[str, list[Record]] = {}
     for row in rows:
-        groups.setdefault("" if id is None else str(row.fields[spelt(id, first) or id]), []).append(row)
+        groups.setdefault("" if id is None else str(field(row, id)), []).append(row)
     return [_series(name, some, names, time, label) for name, some in groups.items()]
 
 
@@ -83,7 +84,7 @@ def _series(
     raw: list[Any] = [*range(len(rows))]
     stamps = Stamps(np.arange(len(rows), dtype=np.int64), Form("number"))
     if time is not None:
-        raw = [_cell(row, time) for row in rows]
+        raw = [field(row, time) for row in rows]
         stamps = read_stamps(raw, None, lambda k: str(rows[k].origin), shown)
         _refuse_disorder(stamps.places, rows, shown, raw)
     values = np.empty((len(rows), len(columns)))
@@ -103,23 +104,19 @@ def _refuse_disorder(places: NDArray[np.int64], rows: Sequence[Record], name: st
         )
 
 
-def _cell(row: Record, name: str) -> Any:
-    return _of(row.fields, name)
-
-
-def _of(fields: Mapping[str, Any], name: str) -> Any:
-    return fields[name] if name in fields else fields[spelt(name, fields) or name]
-
-
 def _number(value: Any) -> float | None:
+    """None for what is no number; infinity for a whole one beyond every float, as of its digits in a text."""
     try:
         return float(value)
     except (TypeError, ValueError):
         return None
+    except OverflowError:
+        return math.inf
 
 
 def _value(row: Record, column: str, name: str) -> float:
-    value = _of(row.fields, column)
+    there = spelt(column, row.fields)  # rows of JSON need not have the same fields
+    value = None if there is None else row.fields[there]
     if value is None or value == "":
         return np.nan
     found = _number(value)
@@ -131,9 +128,8 @@ def _value(row: Record, column: str, name: str) -> float:
 
 
 def _label(row: Record, column: str) -> bool:
-    value = _number(_of(row.fields, column))
-    if value not in (0.0, 1.0):
-        raise DataError(
-            f"{row.origin}: column '{column}' holds {as_written(_of(row.fields, column))}, expected 0 or 1."
-        )
-    return value == 1.0
+    value = field(row, column)
+    number = _number(value)
+    if number not in (0.0, 1.0):
+        raise DataError(f"{row.origin}: column '{column}' holds {as_written(value)}, expected 0 or 1.")
+    return number == 1.0
