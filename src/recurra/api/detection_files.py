@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recurra.api.detecting import Detected, DetectedSeries
 from recurra.base.atomic import replacing, write_text
 from recurra.base.errors import ConfigError
+from recurra.data.formats.csv import guarded
 from recurra.report import Chart, Curve, html
 from recurra.report.charts import MOST_POINTS
 
@@ -27,7 +28,11 @@ def refuse_other_ending(path: Path | None, ending: str) -> None:
 
 
 def write_scores(path: Path, found: Detected) -> None:
-    """CSV, a row a point: series where there are several, time, score, and flag (0 or 1) where there is a threshold."""
+    """CSV, a row a point: series where there are several, time, score, and flag (0 or 1) where there is a threshold.
+
+    A name or a stamp that a spreadsheet would run as a formula gets an apostrophe and a backslash in front, which
+    recurra takes away again where it reads the file.
+    """
     several, flagged = len(found.series) > 1, found.threshold is not None
     head = [*(["series"] if several else []), "time", "score", *(["flag"] if flagged else [])]
     with replacing(path) as file:
@@ -35,8 +40,9 @@ def write_scores(path: Path, found: Detected) -> None:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(head)
         for one in found.series:
-            columns: list[object] = [[one.name] * len(one.scores)] if several else []
-            columns += [one.stamps, map(repr, one.scores.tolist())]
+            columns: list[object] = [[guarded(one.name)] * len(one.scores)] if several else []
+            stamps = [guarded(stamp) if isinstance(stamp, str) else stamp for stamp in one.stamps]
+            columns += [stamps, map(repr, one.scores.tolist())]
             if one.flags is not None:
                 columns.append(one.flags.astype(int).tolist())
             writer.writerows(zip(*columns, strict=True))
