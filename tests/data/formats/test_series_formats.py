@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,50 @@ def test_images_of_mnist_are_rows_of_pixels_with_the_labels_beside(tmp_path: Pat
     path.write_bytes(gzip.compress(b"words and words"))
     with pytest.raises(DataError, match="is no IDX file: it begins with b'word'"):
         rows(path)
+
+
+def lying(shape: tuple[int, ...]) -> bytes:
+    """An array whose header says this shape, with 80 bytes of numbers behind it."""
+    made = io.BytesIO()
+    np.lib.format.write_array_header_1_0(made, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return made.getvalue() + bytes(80)
+
+
+def test_an_array_whose_header_says_more_than_is_there_is_refused_before_memory_is_asked_for(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("X.npy", lying((2**33, 2)))
+    said = r"a\.npz: its part X\.npy is cut off: its header says 137,438,953,472 bytes, and 80 are there"
+    with pytest.raises(DataError, match=said):
+        rows(tmp_path / "a.npz")
+
+
+def test_an_archive_that_is_locked_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", X=X)
+    whole = bytearray((tmp_path / "a.npz").read_bytes())
+    for sign, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # where headers of a part have their flags
+        whole[whole.index(sign) + place] |= 1
+    (tmp_path / "a.npz").write_bytes(whole)
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read: .*encrypted"):
+        rows(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_idx_that_is_cut_anywhere_is_named(tmp_path: Path, name: str, packed: bool) -> None:
+    ending = ".gz" if packed else ""
+    images = idx(tmp_path / "train-images-idx3-ubyte.gz", X)
+    labels = idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array([7, 0, 7, 9]))
+    if not packed:
+        for one in (images, labels):
+            one.with_suffix("").write_bytes(gzip.decompress(one.read_bytes()))
+    path = tmp_path / f"{name}{ending}"
+    whole = path.read_bytes()
+    for length in range(3, len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=rf"{name}{ending}(:1)?: "):
+            rows(tmp_path / f"train-images-idx3-ubyte{ending}")
+    path.write_bytes(whole)
+    assert len(rows(tmp_path / f"train-images-idx3-ubyte{ending}")) == 4
 
 
 # -- ARFF --------------------------------------------------------------------------------------------------------------

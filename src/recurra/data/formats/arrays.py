@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from recurra.base.contracts import Origin
 from recurra.base.errors import DataError
@@ -42,8 +42,12 @@ LENGTH_NAMES = ("lengths", "length", "frames")
 MOST_BYTES = 8 * 2**30
 # Numbers of a pixel.
 COLOURS = (1, 3)
-# What NumPy raises for a file that is none of its own, is cut, or has a header that nobody has written whole.
-BROKEN = (ValueError, OSError, EOFError, KeyError, TypeError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error)
+# What NumPy raises for a file that is none of its own, is cut, or has a header that nobody has written whole; and
+# zipfile for parts that are encrypted, or packed in a way of their own (RuntimeError).
+BROKEN = (
+    ValueError, OSError, EOFError, KeyError, TypeError, SyntaxError, TokenError, RuntimeError, zipfile.BadZipFile,
+    zlib.error,
+)  # fmt: skip
 IDX_TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -201,8 +205,10 @@ def _of_npz(path: Path) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             large = [one.filename for one in archive.infolist() if one.file_size > MOST_BYTES]
-        if large:
-            raise DataError(f"{path}: {large[0]} unpacks to more than {MOST_BYTES / 2**30:g} GiB, the limit.")
+            if large:
+                raise DataError(f"{path}: {large[0]} unpacks to more than {MOST_BYTES / 2**30:g} GiB, the limit.")
+            for one in archive.infolist():
+                _refuse_cut(path, archive, one)
         with np.load(path, allow_pickle=False) as file:
             found = {name: _named(file.files, names) for name, names in _WANTED.items()}
             if (x := found["X"]) is None:
@@ -220,19 +226,43 @@ _WANTED = {"X": X_NAMES, "y": Y_NAMES, "lengths": LENGTH_NAMES}
 
 def shape_of(path: Path) -> tuple[int, ...]:
     """The shape of X, from the file's header; () where it cannot be told."""
-    import numpy as np
-
     try:
         if path.suffix.lower() == ".npy":
             return _mapped(path).shape
         with zipfile.ZipFile(path) as archive:
             name = _named([one.removesuffix(".npy") for one in archive.namelist()], X_NAMES)
             with archive.open(f"{name}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                return tuple(read(file)[0])
+                return _header(file)[0]
     except BROKEN:
         return ()
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], Any]:
+    """The shape and the type of an array; the file is read up to its numbers."""
+    import numpy as np
+
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    return tuple(shape), kind
+
+
+def _refuse_cut(path: Path, archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> None:
+    """Raise DataError for an array whose header says more than its part holds: NumPy asks for all of that memory."""
+    import numpy as np
+
+    prefix = np.lib.format.MAGIC_PREFIX
+    with archive.open(part) as file:
+        if file.read(len(prefix)) != prefix:
+            return
+    with archive.open(part) as file:
+        shape, kind = _header(file)
+        wanted, there = math.prod(shape) * kind.itemsize, part.file_size - file.tell()
+    if wanted > there and not kind.hasobject:
+        raise DataError(
+            f"{path}: its part {part.filename} is cut off: its header says {wanted:,} bytes, and {there:,} are there. "
+            "Copy or save it again."
+        )
 
 
 def _of_npy(path: Path) -> Arrays:
@@ -274,18 +304,32 @@ def _named(there: list[str], names: tuple[str, ...]) -> str | None:
 
 
 def _idx(path: Path) -> NDArray[Any]:
+    try:
+        with open_bytes(path) as file:
+            return _idx_of(path, file)
+    except BROKEN as error:
+        raise _unreadable(path, error) from None
+
+
+def _idx_of(path: Path, file: IO[bytes]) -> NDArray[Any]:
     import numpy as np
 
-    with open_bytes(path) as file:
-        head = file.read(4)
-        if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES or not 1 <= head[3] <= 4:
-            raise DataError(f"{path}: is no IDX file: it begins with {head!r}.")
-        shape = struct.unpack(f">{head[3]}I", file.read(4 * head[3]))
-        kind = np.dtype(IDX_TYPES[head[2]])
-        wanted = math.prod(shape) * kind.itemsize
-        if wanted > MOST_BYTES:
-            raise DataError(f"{path}: its header says {wanted:,} bytes, more than {MOST_BYTES:,}, the limit.")
-        content = file.read(wanted)
+    head = file.read(4)
+    if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in IDX_TYPES or not 1 <= head[3] <= 4:
+        raise DataError(f"{path}: is no IDX file: it begins with {head!r}.")
+    sizes = file.read(4 * head[3])
+    if len(sizes) < 4 * head[3]:
+        raise DataError(
+            f"{path}: is cut off in its header: expected {4 * head[3]} bytes with the sizes of its axes, got "
+            f"{len(sizes)}. Copy it again."
+        )
+    shape = struct.unpack(f">{head[3]}I", sizes)
+    kind = np.dtype(IDX_TYPES[head[2]])
+    wanted = math.prod(shape) * kind.itemsize
+    if wanted > MOST_BYTES:
+        raise DataError(f"{path}: its header says {wanted:,} bytes, more than {MOST_BYTES:,}, the limit.")
+    content = file.read(wanted)
+    file.read(1)  # gzip compares its checksum at the end
     if len(content) < wanted:
         raise DataError(f"{path}: is cut off: its header says {wanted:,} bytes, and {len(content):,} are there.")
     return np.frombuffer(content, kind).reshape(shape)
