@@ -48,6 +48,31 @@ def test_stamps_are_ordered_as_times_whatever_their_form_and_zone() -> None:
 
 
 @pytest.mark.parametrize(
+    "stamps",
+    [
+        ("1711843200000000101", "1711843200000000001"),  # nanoseconds, which differ by less than a float can say
+        ("2024-01-01T00:00:00.1234569", "2024-01-01T00:00:00.123456700"),
+        ("2024-01-01T01:00:00.123456702+01:00", "2024-01-01T00:00:00.1234567+00:00"),
+        ("20240101T000000,123456701", "20240101T000000,1234567"),
+    ],
+)
+def test_stamps_keep_all_of_their_digits(stamps: tuple[str, str]) -> None:
+    given = rows(*({"id": 1, "t": stamp, "x": name} for stamp, name in zip(stamps, ("later", "earlier"), strict=True)))
+    (made,) = laid(Long(id="id", time="t"), given, ["x"])
+    assert isinstance(made, Record)
+    assert made.fields["x"] == ["earlier", "later"]
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [("1711843200000000001", 1711843200000000001), ("2024-01-01T00:00:00.1234567", "2024-01-01 00:00:00.123456700")],
+)
+def test_the_same_moment_in_other_words_stands_twice(stamps: tuple[Any, Any]) -> None:
+    (problem,) = laid(Long(id="id", time="t"), rows(*({"id": 1, "t": stamp} for stamp in stamps)), [])
+    assert "twice, here and at d.csv:2" in str(problem)
+
+
+@pytest.mark.parametrize(
     ("second", "message"),
     [
         ({"id": "a", "t": 1.0, "y": "n"}, 'd.csv:3: id "a" has t 1.0 twice, here and at d.csv:2'),

@@ -15,6 +15,7 @@ windows  x           {x: [.1, .2]}
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -263,6 +264,7 @@ class Windows:
 
 # Both are told apart from None, which rows can have in common.
 _SEVERAL: Any = object()
+_BEHIND_THE_SIXTH = re.compile(r"[.,]\d{6}(\d+)")
 
 LAYOUTS: Registry[Callable[..., Layout]] = Registry("layout", "recurra.layouts")
 LAYOUTS.add("long", Long)
@@ -290,23 +292,25 @@ def _ordered(rows: list[Record], column: str, what: str) -> list[Record]:
     return [rows[k] for k in order]
 
 
-def _sort_of(key: float | datetime) -> tuple[bool, bool]:
-    return isinstance(key, datetime), isinstance(key, datetime) and key.tzinfo is None
+def _sort_of(key: float | tuple[datetime, str]) -> tuple[bool, bool]:
+    return isinstance(key, tuple), isinstance(key, tuple) and key[0].tzinfo is None
 
 
 def _place(row: Record, column: str) -> Any:
-    """Where a row stands: a number, or a stamp."""
+    """Where a row stands: a number, or a stamp with its digits behind the sixth, which datetime drops."""
     value = field(row, column)
     if isinstance(value, datetime):
-        return value
+        return value, ""
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
         return value
     if isinstance(value, str):
-        for read in (float, datetime.fromisoformat, of_loose_text):
+        for read in (int, float, datetime.fromisoformat, of_loose_text):  # a float has 15 digits, nanoseconds have 19
             try:
                 place = read(value.strip())
             except ValueError:
                 continue
+            if isinstance(place, datetime):
+                return place, "".join(_BEHIND_THE_SIXTH.findall(value)[:1]).rstrip("0")
             if place == place:
                 return place
     raise DataError(
