@@ -64,6 +64,21 @@ def test_cells_are_text_as_a_csv_file_has_them(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_times_keep_their_fractions_of_a_second(tmp_path: Path) -> None:
+    start, quarter = datetime.datetime(2024, 2, 29), datetime.timedelta(milliseconds=250)
+    cells = [[start + k * quarter, datetime.timedelta(hours=30) + k * quarter] for k in range(5)]
+    path = workbook(tmp_path / "a.xlsx", One=[["moment", "for"], *cells])
+    assert [list(row.values()) for row in fields(path)] == [
+        ["2024-02-29", "30:00:00"],
+        ["2024-02-29 00:00:00.250", "30:00:00.250"],
+        ["2024-02-29 00:00:00.500", "30:00:00.500"],
+        ["2024-02-29 00:00:00.750", "30:00:00.750"],
+        ["2024-02-29 00:00:01", "30:00:01"],
+    ]
+    assert excel.text_of(-datetime.timedelta(seconds=90, milliseconds=5)) == "-0:01:30.005"
+    assert excel.text_of(datetime.datetime(2024, 2, 29, 0, 0, 0, 7)) == "2024-02-29 00:00:00.000007"
+
+
 def test_a_row_has_its_number_in_the_sheet_and_empty_rows_are_none(tmp_path: Path) -> None:
     path = workbook(tmp_path / "a.xlsx", One=[[], ["a", "b"], [1, 2], [], [3], []])
     found = [(dict(record.fields), str(record.origin)) for record in read(path)]

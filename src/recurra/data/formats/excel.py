@@ -138,12 +138,14 @@ def text_of(value: Any) -> str:
         return format(value, ".15g")
     if isinstance(value, datetime.datetime):
         is_day = value.time() == datetime.time()
-        return value.date().isoformat() if is_day else value.isoformat(" ", "seconds")
+        exact = "microseconds" if value.microsecond % 1000 else "milliseconds" if value.microsecond else "seconds"
+        return value.date().isoformat() if is_day else value.isoformat(" ", exact)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
-        seconds = round(value.total_seconds())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        seconds, rest = divmod(round(abs(value.total_seconds()) * 1000), 1000)
+        sign, fraction = "-" if value < datetime.timedelta() else "", f".{rest:03}" if rest else ""
+        return f"{sign}{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}{fraction}"
     return str(value)
 
 
