@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +15,7 @@ from recurra.base.atomic import replacing
 from recurra.base.optional import needs
 from recurra.cli.failures import UsageError
 from recurra.cli.tables import TABLES
-from recurra.cli.terminal import json_text, put_json, say
+from recurra.cli.terminal import json_text, one_line, put_json, say
 
 if TYPE_CHECKING:
     from recurra.api import CodedRows
@@ -82,7 +83,14 @@ def _array(path: Path, name: str, values: list[Any]) -> Any:
             f"--output {path}: '{name}' has {min(lengths):,} to {max(lengths):,} steps, and an array holds rows of one "
             "length; take .jsonl or .csv."
         )
-    return np.array(values)
+    made = np.array(values)
+    if made.dtype.hasobject:
+        odd = next((value for value in values if np.array(value).dtype.hasobject), values)
+        raise UsageError(
+            f"--output {path}: '{name}' holds {one_line(str(odd))[:60]}, and an array holds numbers or texts alone; "
+            "take .jsonl or .csv."
+        )
+    return made
 
 
 def _npz(path: Path, found: CodedRows) -> None:
@@ -91,8 +99,11 @@ def _npz(path: Path, found: CodedRows) -> None:
     arrays = dict(_arrays(path, found))
     if found.codes is not None:
         arrays["codes" if "codes" not in arrays else "codes_"] = found.codes
-    with replacing(path) as file:
-        np.savez(file, **arrays)
+    # np.savez takes a column called file, or allow_pickle, for an argument of its own.
+    with replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as part:
+                np.lib.format.write_array(part, np.asanyarray(array), allow_pickle=False)
 
 
 def _npy(path: Path, found: CodedRows) -> None:
