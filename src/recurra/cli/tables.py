@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -115,18 +116,26 @@ def _write_table(path: Path, rows: Iterable[Row], begin: Callable[[IO[str]], Cal
         for number, row in enumerate(rows, start=1):
             if not columns:
                 columns = list(row)
-                put(columns)
+                with _placed(path, "the names of columns"):
+                    put(columns)
             if row.keys() != set(columns):
                 raise DataError(
                     f"{path}: row {number} has the columns {list(row)}, the first one {columns}; use .jsonl."
                 )
-            try:
+            with _placed(path, f"row {number}"):
                 put([_cell(row[name]) for name in columns])
-            except ValueError as error:
-                raise DataError(f"{path}: row {number}: {error}") from None
         file.flush()
         file.detach()
     return number
+
+
+@contextmanager
+def _placed(path: Path, where: str) -> Iterator[None]:
+    """Raise DataError, with the place, for what no cell can hold."""
+    try:
+        yield
+    except ValueError as error:
+        raise DataError(f"{path}: {where}: {error}") from None
 
 
 # By the ending of a file's name.
