@@ -36,6 +36,16 @@ def test_kaldis_folders_are_rows_with_the_lines_of_their_texts(tmp_path: Path):
     assert set(splits_in(tmp_path)) == {"train", "test"}
 
 
+@pytest.mark.parametrize("between", ["\t", "  ", " \t "])
+def test_names_are_parted_by_tabs_or_spaces(between: str, tmp_path: Path):
+    script, texts = f"u1{between}a.wav\nu2{between}sub/b c.flac\n", f"u1{between}HELLO  THERE\nu2\n"
+    folder = kaldi(tmp_path / "x", script, texts)
+    (folder / "utt2spk").write_text(f"u1{between}anna\nu2{between}ben\n")
+    first, second = (dict(row.fields) for row in read(folder))
+    assert first == {"audio": folder / "a.wav", "text": "HELLO  THERE", "utterance": "u1", "speaker": "anna"}
+    assert second == {"audio": folder / "sub/b c.flac", "text": "", "utterance": "u2", "speaker": "ben"}
+
+
 def test_a_text_beside_each_sound_is_a_row(tmp_path: Path):
     for name, text in (("b", "two\nlines"), ("a", "one")):
         (tmp_path / f"{name}.WAV").write_bytes(b"")

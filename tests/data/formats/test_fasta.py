@@ -25,6 +25,12 @@ def test_a_header_gives_a_name_what_follows_and_the_fields_in_it(tmp_path: Path)
     ]
 
 
+def test_a_tab_ends_a_name_too(tmp_path: Path) -> None:
+    assert rows(tmp_path, ">s1\tlabel=EI \nAC\n") == [
+        {"id": "s1", "description": "label=EI", "label": "EI", "sequence": "AC"}
+    ]
+
+
 def test_the_place_of_a_sequence_is_its_header_and_an_empty_one_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a.fa").write_text(">a x\n>b y\nAC\n", encoding="utf-8")
     found = list(read(tmp_path / "a.fa"))

@@ -14,6 +14,7 @@ from recurra.base.words import as_written
 from recurra.data.formats.format import Format
 from recurra.data.formats.lines import MAX_LINE_BYTES, Line, Lines
 
+_BETWEEN = re.compile(r"[ \t]+")
 _PAIR = re.compile(r"([A-Za-z_]\w*)=(\S+)")
 
 
@@ -33,11 +34,12 @@ class FastaRows:
         if not line.text.startswith(">"):
             raise self._lines.bad(f"expected a header such as '>seq1 label=a', got {as_written(line.text)}.", line)
         sequence = self._sequence(line)
-        name, _, description = line.text[1:].strip().partition(" ")
+        name, *rest = _BETWEEN.split(line.text[1:].strip(), maxsplit=1)
+        description = "".join(rest)
         if not name:
             raise self._lines.bad("has no name behind '>'; expected one, such as '>seq1'.", line)
         pairs = {key: value for key, value in _PAIR.findall(description) if key not in ("id", "sequence")}
-        return line, {"id": name, "description": description.strip(), **pairs, "sequence": sequence}
+        return line, {"id": name, "description": description, **pairs, "sequence": sequence}
 
     def _sequence(self, header: Line) -> str:
         parts: list[str] = []

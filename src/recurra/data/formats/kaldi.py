@@ -22,6 +22,7 @@ from recurra.data.formats.sounds import SUFFIXES
 SCRIPT, TEXTS, SEGMENTS, SPEAKERS = "wav.scp", "text", "segments", "utt2spk"
 TRANSCRIPTS = (".txt", ".lab")
 _COMMAND = "is a command, which is not run; write its sound to a file."
+_BETWEEN = re.compile(r"[ \t]+")
 _TIMES = re.compile(r"(?P<sound>\S+)\s+(?P<start>\d+(\.\d+)?)\s+(?P<end>\d+(\.\d+)?)")
 
 
@@ -106,12 +107,12 @@ def _listed(path: Path) -> dict[str, tuple[int, str]]:
     found: dict[str, tuple[int, str]] = {}
     with open_lines(path) as lines:
         for line in lines:
-            name, _, rest = line.text.strip().partition(" ")
+            name, *rest = _BETWEEN.split(line.text.strip(), maxsplit=1)
             if not name:
                 continue
             if name in found:
                 raise DataError(f"{path}:{line.number}: '{name}' stands in line {found[name][0]} already.")
-            found[name] = (line.number, rest.strip())
+            found[name] = (line.number, "".join(rest))
     return found
 
 
