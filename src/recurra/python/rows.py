@@ -101,11 +101,20 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], name: str, watch: 
         found.append(cells)
     if not found:
         raise DataError(f"{name}: holds no rows.")
+    if not any(key not in odd for cells in found for key in cells):
+        raise DataError(f"{name}: {_nothing_left(odd)}")
     for key, why in odd.items():
         watch.note(f"{name}: column '{key}' is left out: {why}, expected text, numbers or lists.")
     with replacing(path) as file:
         for number, row in enumerate(found):
             file.write(_line({key: cell for key, cell in row.items() if key not in odd}, f"{name}[{number}]"))
+
+
+def _nothing_left(odd: Mapping[str, str]) -> str:
+    if not odd:
+        return "its rows have no columns. Give each a name and a value: {'text': ...}."
+    left_out = "; ".join(f"'{key}': {why}" for key, why in list(odd.items())[:3])
+    return f"no column is left that a file of rows can hold: {left_out}; expected text, numbers or lists."
 
 
 def _line(row: Mapping[str, Any], where: str) -> bytes:
