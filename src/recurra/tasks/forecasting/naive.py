@@ -14,7 +14,7 @@ class Past:
     def __init__(self, store: Store, season: int) -> None:
         self.store, self.season = store, season
         self._steps = np.arange(len(store.values)) - np.repeat(store.offsets, self._rooms())
-        self._errors = _summed(self._differences(season))
+        self._errors = self._summed(self._differences(season))
 
     def _rooms(self) -> Ints:
         ends = np.append(self.store.offsets[1:], len(self.store.values))
@@ -28,17 +28,31 @@ class Past:
         before[self._steps < lag] = np.nan
         return np.abs(values - before)
 
+    def _summed(self, values: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        """Sums up to and with each step of its series, and how many are known.
+
+        They begin anew with each series: what is left of a sum over all of them, less that of those before, has no
+        digits of a small series behind a large one.
+        """
+        there = ~np.isnan(values)
+        known, total, count = np.where(there, values, 0.0), np.empty_like(values), np.empty(values.shape, np.int64)
+        for start, room in zip(self.store.offsets, self._rooms(), strict=True):
+            own = slice(start, start + room)
+            np.cumsum(known[own], 0, out=total[own])
+            np.cumsum(there[own], 0, out=count[own])
+        return total, count
+
     def naive_error(self, series: Ints, cuts: Ints) -> Floats:
         """(N, D) mean |y_t - y_(t - m)| of what is before each cut; 0 where there is none."""
-        total, count = _between(self._errors, self.store.offsets[series], cuts)
+        total, count = _before(self._errors, self.store.offsets[series], cuts)
         found: Floats = np.where(count > 0, total / np.maximum(count, 1), 0.0)
         return found
 
     def spread(self, series: Ints, cuts: Ints) -> Floats:
         """(N, D) root mean square of the same: the deviation of a naive forecast one step ahead."""
         if not hasattr(self, "_squares"):
-            self._squares = _summed(self._differences(self.season) ** 2)
-        total, count = _between(self._squares, self.store.offsets[series], cuts)
+            self._squares = self._summed(self._differences(self.season) ** 2)
+        total, count = _before(self._squares, self.store.offsets[series], cuts)
         found: Floats = np.sqrt(np.where(count > 0, total / np.maximum(count, 1), 0.0))
         return found
 
@@ -65,16 +79,11 @@ class Past:
         return found[series]
 
 
-def _summed(values: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    there = ~np.isnan(values)
-    zero = np.zeros((1, values.shape[1]))
-    total = np.concatenate([zero, np.cumsum(np.where(there, values, 0.0), 0)])
-    return total, np.concatenate([zero.astype(np.int64), np.cumsum(there, 0)])
-
-
-def _between(sums: tuple[Floats, NDArray[np.int64]], first: Ints, cuts: Ints) -> tuple[Floats, NDArray[np.int64]]:
+def _before(sums: tuple[Floats, NDArray[np.int64]], first: Ints, cuts: Ints) -> tuple[Floats, NDArray[np.int64]]:
+    """Sum and count of the steps of each series before its cut; 0 where there are none."""
+    some, last = (cuts > 0)[:, None], first + np.maximum(cuts - 1, 0)
     total, count = sums
-    return total[first + cuts] - total[first], count[first + cuts] - count[first]
+    return np.where(some, total[last], 0.0), np.where(some, count[last], 0)
 
 
 def last_value(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats:
