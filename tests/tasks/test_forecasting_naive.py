@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recurra.base.contracts import Origin
-from recurra.tasks.forecasting.naive import Past
+from recurra.tasks.forecasting.naive import Past, drift
 from recurra.tasks.forecasting.windows import Floats, Store
 
 H = 4
@@ -42,3 +42,16 @@ def test_a_number_that_is_not_finite_in_one_series_leaves_the_errors_of_the_next
     endless, counting = np.array([1.0, np.inf, 2.0]), np.arange(6.0)
     past = Past(store(endless, counting), 1)
     assert past.naive_error(np.array([1]), np.array([6])).tolist() == [[1.0]]
+
+
+def test_drift_goes_on_along_a_line_whose_first_values_are_missing() -> None:
+    line = np.arange(20.0)
+    line[:10] = np.nan
+    said = drift(Past(store(np.zeros(3), line), 1), np.array([1]), np.array([20]), H)
+    np.testing.assert_allclose(said[0, :, 0], [20, 21, 22, 23], rtol=1e-14)
+
+
+def test_drift_stands_still_where_a_single_value_is_known_or_none() -> None:
+    one = np.array([np.nan, 7.0, np.nan, 9.0])
+    said = drift(Past(store(one), 1), np.array([0, 0, 0]), np.array([1, 2, 3]), 2)
+    assert said[:, :, 0].tolist() == [[0, 0], [7, 7], [7, 7]]

@@ -69,14 +69,16 @@ class Past:
             known, place - first, -1
         )
 
-    def first_values(self, series: Ints) -> Floats:
-        """(N, D) the first observed value of each series; NaN without any."""
+    def first(self, series: Ints) -> tuple[Floats, Ints]:
+        """(N, D) the first observed value of each series, and the step where it stands; NaN and 0 without any."""
         there = ~np.isnan(self.store.values)
-        found = np.full((len(self.store.offsets), there.shape[1]), np.nan)
+        shape = (len(self.store.offsets), there.shape[1])
+        found, places = np.full(shape, np.nan), np.zeros(shape, np.int64)
         for k, (start, length) in enumerate(zip(self.store.offsets, self.store.lengths, strict=True)):
-            place = there[start : start + length].argmax(0) + start if length else np.zeros(there.shape[1], int)
-            found[k] = self.store.values[place, np.arange(there.shape[1])] if length else np.nan
-        return found[series]
+            if length:
+                places[k] = there[start : start + length].argmax(0)
+                found[k] = self.store.values[start + places[k], np.arange(shape[1])]
+        return found[series], places[series]
 
 
 def _before(sums: tuple[Floats, NDArray[np.int64]], first: Ints, cuts: Ints) -> tuple[Floats, NDArray[np.int64]]:
@@ -104,8 +106,9 @@ def seasonal_naive(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats
 def drift(past: Past, series: Ints, cuts: Ints, horizon: int) -> Floats:
     """(N, h, D) the last value, and on along the line from the first one."""
     last, place = past.last(series, cuts)
-    first = past.first_values(series)
-    slope = np.where(place > 0, (last - np.nan_to_num(first)) / np.maximum(place, 1), 0.0)
+    first, begin = past.first(series)
+    steps = place - begin
+    slope = np.where(steps > 0, (last - np.nan_to_num(first)) / np.maximum(steps, 1), 0.0)
     return np.asarray(last[:, None] + slope[:, None] * np.arange(1, horizon + 1)[None, :, None], np.float64)
 
 
