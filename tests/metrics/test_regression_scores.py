@@ -32,6 +32,14 @@ def test_a_target_that_never_changes_is_right_or_worth_nothing() -> None:
     assert determination(same, same + [[0, 1]] * 4).tolist() == [1.0, 0.0]
 
 
+@pytest.mark.parametrize("rows", [3, 6, 7, 100])
+def test_a_target_that_never_changes_is_worth_nothing_where_its_mean_is_rounded(rows: int) -> None:
+    same = np.full((rows, 1), 0.1)  # of so many rows the mean is not 0.1 to the last bit
+    assert same.mean() != 0.1
+    assert determination(same, same + 0.05).tolist() == [0.0]
+    assert determination(same, same).tolist() == [1.0]
+
+
 @pytest.mark.parametrize(
     ("box", "expected"),
     [

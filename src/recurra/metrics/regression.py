@@ -49,7 +49,9 @@ def squared_errors(truth: Floats, said: Floats) -> Floats:
 
 def determination(truth: Floats, said: Floats) -> Floats:
     """(D,) R2 of each target."""
-    left, all_of_it = ((truth - said) ** 2).sum(0), ((truth - truth.mean(0)) ** 2).sum(0)
+    # The mean of equal numbers is rounded, so that their squares around it need not sum to 0.
+    changes = truth.max(0) > truth.min(0)
+    left, all_of_it = ((truth - said) ** 2).sum(0), np.where(changes, ((truth - truth.mean(0)) ** 2).sum(0), 0.0)
     same = np.where(left == 0, 1.0, 0.0)
     found: Floats = np.where(all_of_it > 0, 1 - left / np.where(all_of_it > 0, all_of_it, 1.0), same)
     return found
