@@ -92,6 +92,19 @@ def test_a_column_that_is_constant_in_clean_data_has_finite_scores(word: str) ->
     assert np.isfinite(DETECTORS[word]([clean], 10).scores(clean + 1)).all()
 
 
+@pytest.mark.parametrize("word", WORDS)
+def test_a_series_that_is_shorter_than_a_window_has_no_scores(word: str) -> None:
+    detector = DETECTORS[word]([wave(400), wave(5)], 20)
+    for T in (0, 1, 19):
+        assert detector.scores(wave(400)[:T]).shape == (0,)
+    assert last_windows(np.zeros(0), detector.windows, 19).tolist() == [0.0] * 19
+
+
+def test_a_series_that_is_shorter_than_a_window_has_no_matrix_profile() -> None:
+    pytest.importorskip("stumpy", reason="stumpy is not installed; it comes with recurra[anomalies]")
+    assert DETECTORS["matrix_profile"]([wave(100), wave(5)], 10).scores(wave(9)).shape == (0,)
+
+
 def test_a_matrix_profile_asks_for_its_package() -> None:
     try:
         import stumpy  # noqa: F401

@@ -64,7 +64,12 @@ def point_means(parts: Iterable[Floats], how: Windows, length: int) -> Floats:
 
 
 def last_windows(scores: Floats, how: Windows, length: int) -> Floats:
-    """(T,) for each point the score (N,) of the window that ends there; before the first end, that of the first."""
+    """(T,) for each point the score (N,) of the window that ends there; before the first end, that of the first.
+
+    0 where there is no window.
+    """
+    if not len(scores):
+        return np.zeros(length)
     return np.asarray(scores[np.maximum(np.arange(length) - how.lead - how.span + 1, 0)])
 
 

@@ -31,7 +31,10 @@ class Detector(Protocol):
     @property
     def windows(self) -> Windows: ...
     def scores(self, values: Floats) -> Floats:
-        """(N,) of the windows of a series (T, D), higher is worse; a window's does not depend on the others."""
+        """(N,) of the windows of a series (T, D), higher is worse; a window's does not depend on the others.
+
+        None of a series that is too short for one.
+        """
         ...
 
 

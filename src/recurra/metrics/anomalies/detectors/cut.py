@@ -15,7 +15,12 @@ MOST_FITTED = 50_000
 
 
 def cut(values: Floats, window: int) -> Iterator[tuple[Floats, int]]:
-    """Chunks (2048, w * D) of windows, the last one filled up with its last row, and how many rows are real."""
+    """Chunks (2048, w * D) of windows, the last one filled up with its last row, and how many rows are real.
+
+    None of a series that is shorter than a window.
+    """
+    if len(values) < window:
+        return
     views = sliding_window_view(values, window, axis=0)  # (N, D, w)
     for first in range(0, len(views), ROWS):
         rows = views[first : first + ROWS].reshape(-1, values.shape[1] * window)

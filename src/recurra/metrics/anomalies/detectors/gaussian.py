@@ -38,6 +38,8 @@ class MovingGaussian:
 
     def scores(self, values: Floats) -> Floats:
         """(N,) of the steps of (T, D) from `window` on."""
+        if len(values) <= self.window:
+            return np.zeros(0)
         before = sliding_window_view(values[:-1], self.window, axis=0)  # (N, D, w)
         parts = [
             self._of(before[k : k + ROWS], values[self.window + k : self.window + k + ROWS])

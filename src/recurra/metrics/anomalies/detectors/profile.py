@@ -39,6 +39,8 @@ class MatrixProfile:
 
     def scores(self, values: Floats) -> Floats:
         """(N,) of windows of (T, D)."""
+        if len(values) < self.window:
+            return np.zeros(0)
         stump = needs("stumpy", "anomalies", "The detector matrix_profile").stump
         columns = [
             np.min([self._distances(stump, values[:, d], one[:, d]) for one in self.clean], axis=0)
