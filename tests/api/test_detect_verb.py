@@ -16,6 +16,7 @@ from recurra import api, load
 from recurra.api import demos
 from recurra.api.detecting import DetectOptions, detect
 from recurra.base.errors import DataError
+from recurra.metrics.anomalies.thresholds import Rule
 from recurra.report.png import Pictures
 
 CONFIG = """
@@ -151,6 +152,67 @@ def test_a_threshold_of_another_run_is_refused(here: Path) -> None:
     (here / "broken.json").write_text(json.dumps(broken))
     said = refused("detect", "pca", here / "odd.csv", *clean, "--threshold", here / "broken.json")
     assert "expected a threshold as `recurra detect ... --save` writes it: its value is no number" in said
+
+
+def rows_of(series: int, T: int, seed: int) -> list[dict[str, Any]]:
+    """Rows of normal noise."""
+    rng = np.random.default_rng(seed)
+    return [{"id": f"s{k}", "x": float(value)} for k in range(series) for value in rng.normal(size=T)]
+
+
+def flagged(word: str, clean: list[dict[str, Any]], **options: Any) -> Any:
+    asked = DetectOptions(threshold="quantile=0.9", clean=clean, window=50, columns=("x",), id="id", **options)
+    return detect(word, rows_of(1, 4000, 7), options=asked)
+
+
+def test_a_threshold_counts_only_steps_that_were_scored() -> None:
+    found = flagged("gaussian", rows_of(20, 100, 1))  # half of each clean series comes before the first score
+    assert found.threshold is not None
+    assert found.threshold.points == 20 * 50
+    one = found.series[0]
+    assert one.first == 50
+    assert one.flags is not None
+    assert np.mean(one.flags[50:]) == pytest.approx(
+        0.1, abs=0.025
+    )  # with the unscored steps, half of all, it would be 20 %
+
+
+def test_a_score_is_smoothed_over_steps_that_were_scored() -> None:
+    plain, smooth = (flagged("gaussian", rows_of(20, 100, 1), smooth=steps).series[0].scores for steps in (1, 4))
+    assert (smooth[:50] == 0).all()
+    assert smooth[50:54] == pytest.approx([plain[50 : 51 + k].mean() for k in range(4)])
+
+
+def test_a_detector_beside_has_a_threshold_of_steps_that_it_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[int, int] = {}
+    find = Rule.value
+
+    def value(rule: Rule, clean: Any, steps_a_day: float | None) -> float:
+        seen[len(seen)] = sum(map(len, clean))
+        return find(rule, clean, steps_a_day)
+
+    monkeypatch.setattr(Rule, "value", value)
+    labelled = [{**row, "odd": int(40 <= k % 200 < 50)} for k, row in enumerate(rows_of(2, 200, 7))]
+    options = DetectOptions(
+        threshold="quantile=0.9", clean=rows_of(20, 100, 1), window=50, columns=("x",), id="id", labels="odd",
+        beside=("gaussian",),
+    )  # fmt: skip
+    detect("pca", labelled, options=options)
+    assert seen == {0: 20 * 100, 1: 20 * 50}
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("word", ["pca", "gaussian", "isolation_forest"])
+def test_a_clean_series_that_is_shorter_than_a_window_is_left_out_of_the_threshold(word: str, causal: bool) -> None:
+    if word == "gaussian" and causal:
+        pytest.skip("the scores of gaussian are causal anyway, and asking for it is refused")
+    long, short = rows_of(1, 200, 1), [{"id": "short", "x": 1.0}] * 10
+    found, alone = (flagged(word, some, causal=causal).threshold for some in (long + short, long))
+    assert found is not None
+    assert alone is not None
+    assert found.points == alone.points
+    # The short one counts for the mean and deviation of clean steps alone.
+    assert found.value == pytest.approx(alone.value, rel=0.5)
 
 
 def test_labels_may_be_spans_of_time(here: Path) -> None:

@@ -129,7 +129,7 @@ def detect(
         series = [replace(one, labels=spans.of(one)) for one in series]
     clean = cache(lambda: _clean(given, series, options, watch))
     fitted = (None if stored is None else given.restored(stored)) or given.fitted(clean())
-    judge = _Judge(fitted.errors_of, options.smooth)
+    judge = _Judge(fitted, options.smooth)
     for one in series:
         fitted.refuse_short(one)
     threshold = stored
@@ -137,7 +137,7 @@ def detect(
         stored.refuse_other(fitted.digest, options.threshold if isinstance(options.threshold, str) else "threshold")
     elif rule is not None:
         threshold = _threshold(rule, judge, clean(), fitted, options)
-    found = [_detected(one, judge, fitted.first, threshold, options.smooth) for one in series]
+    found = [_detected(one, judge, threshold) for one in series]
     if save is not None and threshold is not None:
         threshold.write(path_of(save, "save"))
     report = _report(given, found, threshold, options, clean, watch, _named(file))
@@ -155,13 +155,23 @@ def _named(file: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Scores of a series."""
+    """Scores of a series, 0 for the steps before the first one that is scored, which no mean of others has in it."""
 
-    errors_of: Callable[[WatchedSeries], Floats]
+    fitted: Fitted
     smooth: int
 
     def scores(self, one: WatchedSeries) -> Floats:
-        return smoothed(self.errors_of(one), self.smooth)
+        return self.of_errors(self.fitted.errors_of(one))
+
+    def of_errors(self, errors: Floats) -> Floats:
+        first = self.fitted.first
+        return np.asarray(np.r_[errors[:first], smoothed(errors[first:], self.smooth)])
+
+    def of_clean(self, rule: Rule, clean: Sequence[WatchedSeries]) -> tuple[float, int]:
+        """A threshold, and of how many points: those that are scored, of series that are long enough for it."""
+        enough = [one for one in clean if len(one.values) >= self.fitted.needed]
+        scores = [self.scores(one)[self.fitted.first :] for one in enough]
+        return rule.value(scores, _steps_a_day(enough)), sum(map(len, scores))
 
 
 def _clean(
@@ -181,14 +191,13 @@ def _clean(
 def _threshold(
     rule: Rule, judge: _Judge, clean: Sequence[WatchedSeries], fitted: Fitted, options: DetectOptions
 ) -> StoredThreshold:
-    scores = [judge.scores(one) for one in clean]
-    day = _steps_a_day(clean)
+    value, points = judge.of_clean(rule, clean)
     return StoredThreshold(
-        value=rule.value(scores, day),
+        value=value,
         rule=str(rule),
         source=fitted.digest.hex(),
         clean=digest_of_series(clean).hex(),
-        points=sum(map(len, scores)),
+        points=points,
         smooth=options.smooth,
         stride=fitted.stride,
         window=fitted.window,
@@ -205,10 +214,8 @@ def _steps_a_day(series: Sequence[WatchedSeries]) -> float | None:
     return 86_400e6 / float(np.median(np.diff(first.moments)))
 
 
-def _detected(
-    one: WatchedSeries, judge: _Judge, first: int, threshold: StoredThreshold | None, smooth: int
-) -> DetectedSeries:
-    scores = judge.scores(one)
+def _detected(one: WatchedSeries, judge: _Judge, threshold: StoredThreshold | None) -> DetectedSeries:
+    scores, first = judge.scores(one), judge.fitted.first
     flags = None if threshold is None else scores > threshold.value
     return DetectedSeries(one.name, one.stamps, one.values, one.columns, scores, first, flags, one.labels)
 
@@ -322,16 +329,15 @@ def _of_baseline(
     buffer: int,
 ) -> tuple[Score, ...]:
     fitted = FittedBaseline.of(word, clean, options)
-    judge = _Judge(fitted.errors_of, options.smooth)
+    judge = _Judge(fitted, options.smooth)
     value = None
     if threshold is not None and not threshold.rule.startswith("value="):
-        rule = Rule.of(threshold.rule)
-        value = rule.value([judge.scores(one) for one in clean], _steps_a_day(clean))
+        value, _ = judge.of_clean(Rule.of(threshold.rule), clean)
     several = []
     for one in found:
         if one.labels is None or not 0 < int(one.labels.sum()) < len(one.labels):
             continue
-        scores = smoothed(fitted.errors(one.values), options.smooth)
+        scores = judge.of_errors(fitted.errors(one.values))
         flags = None if value is None else scores > value
         several.append(anomaly_scores(one.labels, scores, flags, buffer))
     return mean_scores(several)

@@ -40,6 +40,7 @@ ROWS = 1024
 class Fitted(Protocol):
     """Scores series. digest: of what it scores by      first: the first step that is scored
 
+    needed: steps of the shortest series that has a score
     window: of a baseline      stride, usual: of a run, steps between windows and usual errors
     """
 
@@ -47,6 +48,8 @@ class Fitted(Protocol):
     def digest(self) -> bytes: ...
     @property
     def first(self) -> int: ...
+    @property
+    def needed(self) -> int: ...
     @property
     def window(self) -> int | None: ...
     @property
@@ -194,10 +197,13 @@ class FittedBaseline:
             return last_windows(scores, how, len(values))
         return point_means([scores[:, None]], how, len(values))
 
+    @property
+    def needed(self) -> int:
+        return self.detector.windows.lead + self.detector.windows.span
+
     def refuse_short(self, series: WatchedSeries) -> None:
-        how = self.detector.windows
-        if not how.count(len(series.values)):
-            raise _too_short(series, how.lead + how.span, "--window sets a shorter one")
+        if len(series.values) < self.needed:
+            raise _too_short(series, self.needed, "--window sets a shorter one")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,16 @@ def test_alarms_that_the_clean_data_cannot_tell_are_refused() -> None:
         value("quantile=0.999", np.arange(24))
 
 
+def test_a_clean_series_without_a_score_changes_no_threshold_by_alarms() -> None:
+    clean = np.random.default_rng(4).normal(size=240)
+    assert value("alarms=2", [], clean) == value("alarms=2", clean) == value("alarms=2", clean, [])
+
+
+def test_clean_scores_that_are_all_the_same_tell_no_rate_of_alarms() -> None:
+    with pytest.raises(DataError, match=r"all 240 clean scores are 1.5, so that no threshold has an alarm; .*value="):
+        value("alarms=2", np.full(120, 1.5), np.full(120, 1.5))
+
+
 @pytest.mark.parametrize("gamma", [-0.3, 0.0, 0.4])
 def test_the_tail_is_fitted_by_the_greatest_likelihood(gamma: float) -> None:
     u = np.random.default_rng(2).random(500)

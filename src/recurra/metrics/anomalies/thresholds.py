@@ -95,12 +95,17 @@ def by_alarms(clean: Sequence[Floats], rate: float, steps_a_day: float | None) -
             f"threshold: {days:,.1f} days of clean data tell no rate of {rate:g} alarms a day: less than one alarm is "
             "expected. Give more clean data, or take tail=, which reaches further than the data."
         )
-    before = np.concatenate([np.r_[-np.inf, one[:-1]] for one in clean])
+    before = np.concatenate([np.r_[-np.inf, one[:-1]] for one in clean if len(one)])
     here = np.concatenate(clean)
     rises = here > before  # an alarm begins here at every threshold from `before` up to `here`
     values = np.unique(here)
     alarms = len(before[rises]) - np.searchsorted(np.sort(here[rises]), values, "right")
     alarms -= int(rises.sum()) - np.searchsorted(np.sort(before[rises]), values, "right")
+    if len(values) == 1:
+        raise DataError(
+            f"threshold: all {len(here):,} clean scores are {values[0]:.6g}, so that no threshold has an alarm; give "
+            "clean data that changes, or take value=."
+        )
     too_many = np.flatnonzero(alarms > allowed)
     if not len(too_many):
         raise DataError(
