@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from oracles import retrieval
@@ -38,6 +40,12 @@ def test_equal_candidates_stand_before_the_right_one() -> None:
     assert rank_of(0.5, [0.5, 0.7, 0.2]) == 3  # a model that says the same of all has found nothing
     assert [(s.name, s.value) for s in recalls([1, 5, 6, 10], "dev")] == [("recall_at_1", 0.25), ("recall_at_5", 0.5)]
     assert recalls([], "dev") == ()
+
+
+def test_candidates_that_are_no_number_stand_before_the_right_one_and_all_before_one_that_is_none() -> None:
+    assert rank_of(math.nan, [0.1, 0.2]) == 3
+    assert rank_of(math.nan, [math.nan] * 9) == 10
+    assert rank_of(0.5, [math.nan, 0.2]) == 2
 
 
 def test_scores_of_replies_have_their_names_and_values() -> None:

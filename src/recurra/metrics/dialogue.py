@@ -52,8 +52,11 @@ def dull_share(texts: Sequence[str], dull: Iterable[str]) -> float:
 
 
 def rank_of(right: float, others: Sequence[float]) -> int:
-    """The place of the right one, from 1, by a number of which the greatest is best; equal ones stand before it."""
-    return 1 + sum(other >= right for other in others)
+    """The place of the right one, from 1, by a number of which the greatest is best.
+
+    Equal ones stand before it, and so do those that cannot be compared: a model that says NaN has found nothing.
+    """
+    return 1 + sum(not other < right for other in others)
 
 
 def recalls(ranks: Sequence[int], split: str) -> tuple[Score, ...]:

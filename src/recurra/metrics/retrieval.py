@@ -18,10 +18,11 @@ def ranks(likeness: NDArray[np.float32], right: Bools) -> NDArray[np.int64]:
     """(Q,) ranks from 1: of each query, where its best right answer stands among (A,) answers.
 
     likeness: (Q, A)      right: (Q, A), one true in each row at least
-    Wrong answers that are as alike stand in front: whoever says the same of all has found nothing.
+    Wrong answers that are as alike stand in front, and so do those that cannot be compared: a model that says the same
+    of all, or NaN, has found nothing.
     """
     best = np.where(right, likeness, -np.inf).max(1, keepdims=True)
-    return np.asarray(1 + ((likeness >= best) & ~right).sum(1), np.int64)
+    return np.asarray(1 + (~(likeness < best) & ~right).sum(1), np.int64)
 
 
 def retrieval_scores(by_text: Sequence[int], by_picture: Sequence[int], split: str) -> tuple[Score, ...]:
