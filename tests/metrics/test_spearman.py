@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from recurra.metrics.spearman import spearman
+from recurra.metrics.spearman import pearson, spearman
 
 
 def test_ranks_are_correlated_and_equal_numbers_share_one() -> None:
@@ -21,3 +21,11 @@ def test_what_has_no_order_has_no_correlation() -> None:
     assert math.isnan(spearman([], []))
     assert math.isnan(spearman([1], [2]))
     assert math.isnan(spearman([1, 1], [1, 2]))
+
+
+@pytest.mark.parametrize("rows", [3, 6, 7, 10])
+def test_numbers_that_are_all_equal_have_no_correlation_where_their_mean_is_rounded(rows: int) -> None:
+    assert math.isnan(pearson([0.1] * rows, [0.7] * rows))
+    assert math.isnan(pearson([0.1] * rows, list(range(rows))))
+    assert math.isnan(pearson(list(range(rows)), [0.1] * rows))
+    assert pearson([0.1, 0.1, 0.1 + 1e-9], [1, 1, 2]) == pytest.approx(1)

@@ -25,6 +25,8 @@ def pearson(first: Sequence[float] | NDArray[np.float64], second: Sequence[float
     if len(first) < 2:
         return math.nan
     a, b = (np.asarray(row, np.float64) for row in (first, second))
+    if any(row.min() == row.max() for row in (a, b)):  # their mean is rounded, so that what is left need not be 0
+        return math.nan
     a, b = a - a.mean(), b - b.mean()
     size = math.sqrt(float(a @ a) * float(b @ b))
     return float(a @ b) / size if size else math.nan
