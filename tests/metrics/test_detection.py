@@ -90,3 +90,13 @@ def test_of_a_picture_and_class_the_hundred_surest_boxes_count() -> None:
     truth = boxes([(0, 0, [0, 0, 4, 4], 0)])
     for some, expected in ((wrong, 0.0), (wrong[1:], 1 / 100)):  # the last of 101, and the last of 100
         assert mean_average_precision(truth, boxes([*some, right]), [0.5])[0] == pytest.approx(expected)
+
+
+def test_boxes_without_a_number_of_how_sure_they_are_come_last_and_together() -> None:
+    nan, there, beside = float("nan"), [0.0, 0.0, 2.0, 2.0], [9.0, 9.0, 2.0, 2.0]
+    truth = boxes([(0, 0, there, 1.0), (1, 0, there, 1.0)])
+    rows = [(0, 0, there, nan), (1, 0, beside, nan), (1, 0, there, 0.5)]
+    found = [mean_average_precision(truth, boxes(some)).tolist() for some in (rows, [rows[1], rows[2], rows[0]])]
+    assert found[0] == found[1]
+    # The sure one is right; of the three together two are: recall 1/2 at a precision of 1, then 1 at 2/3.
+    assert found[0][0] == pytest.approx((51 + 50 * 2 / 3) / 101)

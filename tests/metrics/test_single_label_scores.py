@@ -90,6 +90,15 @@ def test_ranking_by_hand():
     assert average_precision(positive, score) == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_scores_that_are_no_numbers_rank_nothing_whatever_the_order_of_rows(first):
+    positive, score = np.array([first] * 5 + [not first] * 5), np.full(10, np.nan)
+    assert math.isnan(roc_auc(positive, score))
+    assert math.isnan(average_precision(positive, score))
+    score[3:] = np.arange(7.0)
+    assert math.isnan(roc_auc(positive, score))
+
+
 def test_ranking_is_left_out_where_one_label_never_occurs():
     rows = labelling(["a", "a"], [certain("a", "ab"), certain("b", "ab")], labels=["a", "b"])
     assert not {"roc_auc", "average_precision[a]"} & set(values(scores(rows, "test")))

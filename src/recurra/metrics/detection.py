@@ -28,7 +28,7 @@ MOST = 100
 class Boxes:
     """Boxes in pictures. boxes: (M, 4) x, y, width, height      pictures, classes: (M,) of each
 
-    sure: (M,) how sure each is, in any unit; of true boxes it is not read
+    sure: (M,) how sure each is, in any unit, NaN as least of all; of true boxes it is not read
     """
 
     boxes: Floats
@@ -64,8 +64,10 @@ def _average_precision(truth: Boxes, said: Boxes, thresholds: Sequence[float]) -
         right.append(_right(truth.boxes[by_picture.get(picture, [])], found.boxes, thresholds))
         sure.append(found.sure)
     all_right, all_sure = np.concatenate(right), np.concatenate(sure)
-    order = np.argsort(-all_sure, kind="stable")
-    return np.array([_area(column, all_sure[order], len(truth.boxes)) for column in all_right[order].T])
+    # By ranks from the least sure on: neither NaN nor infinity has a difference that is 0.
+    ranks = np.unique(np.where(np.isnan(all_sure), -np.inf, all_sure), return_inverse=True)[1].astype(np.int64)
+    order = np.argsort(-ranks, kind="stable")
+    return np.array([_area(column, ranks[order], len(truth.boxes)) for column in all_right[order].T])
 
 
 def _places(pictures: Integers) -> dict[int, list[int]]:
@@ -89,7 +91,7 @@ def _right(truth: Floats, said: Floats, thresholds: Sequence[float]) -> NDArray[
     return found
 
 
-def _area(right: NDArray[np.bool_], sure: Floats, number: int) -> float:
+def _area(right: NDArray[np.bool_], sure: Integers, number: int) -> float:
     """The mean of the best precision at each of 101 recalls, 0 beyond the last that is reached."""
     if not len(right):
         return 0.0

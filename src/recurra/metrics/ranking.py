@@ -25,8 +25,11 @@ def ranking_scores(rows: Labelling, split: str) -> Iterator[Score]:
 def roc_auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """The chance that a positive row scores above a negative one, ties counting half: area under the ROC curve.
 
-    positive: (N,) with both values      score: (N,)      Source: Hanley & McNeil 1982, Radiology 143(1).
+    positive: (N,) with both values      score: (N,), NaN gives NaN
+    Source: Hanley & McNeil 1982, Radiology 143(1).
     """
+    if np.isnan(score).any():
+        return float("nan")
     at_or_above, hits_at_or_above = _thresholds(positive, score)
     hits, misses = (np.concatenate(([0], counts)) for counts in (hits_at_or_above, at_or_above - hits_at_or_above))
     area = np.sum(np.diff(misses) * (hits[1:] + hits[:-1])) / 2
@@ -36,8 +39,11 @@ def roc_auc(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
 def average_precision(positive: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """Precision averaged over the steps of recall, sum_n (R_n - R_{n-1}) P_n, without interpolation; 0..1.
 
-    positive: (N,) with at least one true      score: (N,)      Source: Manning et al. 2008, chapter 8.4.
+    positive: (N,) with at least one true      score: (N,), NaN gives NaN
+    Source: Manning et al. 2008, chapter 8.4.
     """
+    if np.isnan(score).any():
+        return float("nan")
     at_or_above, hits_at_or_above = _thresholds(positive, score)
     return float(np.sum(np.diff(hits_at_or_above, prepend=0) * hits_at_or_above / at_or_above) / hits_at_or_above[-1])
 

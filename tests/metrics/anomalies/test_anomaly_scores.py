@@ -101,3 +101,11 @@ def test_a_series_repeats_itself_at_the_lag_of_its_highest_peak() -> None:
     assert period(np.sin(2 * np.pi * t / 48)) == 48
     assert period(np.ones(500)) == 125
     assert period(np.arange(3.0)) == 125
+
+
+def test_a_score_that_is_no_number_leaves_no_area() -> None:
+    labels, scores = labelled(0)
+    scores[7] = np.nan
+    found = {one.name: one.value for one in anomaly_scores(labels, scores, scores > 1, 10)}
+    assert all(np.isnan(found[name]) for name in ("vus_pr", "vus_roc", "auc_pr", "auc_roc"))
+    assert np.isfinite(found["range_f1"])

@@ -36,8 +36,11 @@ class Volumes:
 def volumes(labels: Flags, scores: Floats, window: int) -> Volumes:
     """VUS-PR and VUS-ROC of scores (T,), higher is worse. labels: (T,), some true      window: W, the widest buffer
 
+    NaN where a score is, which has no place among the others.
     A sort of the scores and of the distances, O(T log T), and W^2 sums over 250 thresholds, whatever the ranges are.
     """
+    if np.isnan(scores).any():
+        return Volumes(float("nan"), float("nan"))
     starts, ends = ranges_of(labels)
     bins = _bins(scores)
     flagged = np.cumsum(np.bincount(bins, minlength=THRESHOLDS))
