@@ -107,6 +107,24 @@ def test_losses_and_gradients_stay_finite_at_extremes(word: str) -> None:
         assert torch.isfinite(numbers.grad).all()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("word", ["poisson", "negative_binomial"])
+@pytest.mark.parametrize("mean", [1e3, 1e5, 1e7])
+def test_large_counts_cost_the_same_in_float32_as_in_float64(word: str, mean: float) -> None:
+    kind, scale = KINDS[word](LEVELS), 1024.0  # a power of two: count / scale is the same in both
+    said, count = [mean / scale, -3.0][: kind.size], round(mean * 1.0005)
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        numbers = torch.tensor([said], dtype=torch.float32).to(dtype).requires_grad_()
+        target = torch.tensor([count / scale], dtype=torch.float32).to(dtype)
+        loss = kind.loss(numbers, target, torch.tensor([scale], dtype=dtype))
+        loss.sum().backward()
+        assert numbers.grad is not None
+        found.append((loss, numbers.grad))
+        assert (loss.dtype, numbers.grad.dtype) == (dtype, dtype)
+    for one, exact in zip(*found, strict=True):
+        np.testing.assert_allclose(one.detach().numpy(), exact.detach().numpy(), rtol=1e-6)  # a last bit of float32
+
+
 def test_the_incomplete_beta_function_is_scipys() -> None:
     rng = np.random.default_rng(0)
     a, b, x = rng.uniform(0.05, 300, 500), rng.uniform(0.05, 300, 500), rng.uniform(0, 1, 500)

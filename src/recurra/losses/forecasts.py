@@ -155,8 +155,8 @@ class Poisson:
     size, place, counts, has_quantiles, unit = 1, 0, True, True, "nats"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        mean, count = (softplus(numbers[..., 0]) + LEAST) * scale, target * scale
-        return mean - torch.xlogy(count, mean) + torch.lgamma(count + 1)
+        mean, count = _mean_and_count(numbers, target, scale)
+        return (mean - torch.xlogy(count, mean) + torch.lgamma(count + 1)).to(numbers.dtype)
 
     def point(self, numbers: Floats) -> Floats:
         return _softplus(numbers[..., 0], LEAST)
@@ -180,11 +180,11 @@ class NegativeBinomial:
     size, place, counts, has_quantiles, unit = 2, 0, True, True, "nats"
 
     def loss(self, numbers: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        mean, count = (softplus(numbers[..., 0]) + LEAST) * scale, target * scale
-        r = 1 / (softplus(numbers[..., 1]) + LEAST).clamp(max=MOST)
+        mean, count = _mean_and_count(numbers, target, scale)
+        r = 1 / (softplus(numbers[..., 1].double()) + LEAST).clamp(max=MOST)
         log_odds = torch.log(r + mean)
         terms = torch.lgamma(count + 1) + torch.lgamma(r) - torch.lgamma(count + r)
-        return terms - r * (torch.log(r) - log_odds) - count * (torch.log(mean) - log_odds)
+        return (terms - r * (torch.log(r) - log_odds) - count * (torch.log(mean) - log_odds)).to(numbers.dtype)
 
     def point(self, numbers: Floats) -> Floats:
         return _softplus(numbers[..., 0], LEAST)
@@ -201,6 +201,15 @@ def point_of(kind: Kind, numbers: Tensor) -> Tensor:
     """(...) scaled: what `kind.point` says of numbers (..., P), as torch has it, with a gradient."""
     found = numbers[..., kind.place]
     return softplus(found) + LEAST if kind.counts else found
+
+
+def _mean_and_count(numbers: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """(...) both in float64: the terms of a loss of counts grow as they do, and their sum has a few nats.
+
+    In float32 nothing of it would be left, nor of its gradient, from counts of some hundred thousand on.
+    """
+    exact = scale.double()
+    return (softplus(numbers[..., 0].double()) + LEAST) * exact, target.double() * exact
 
 
 def _softplus(x: Floats, least: float) -> Floats:
