@@ -73,10 +73,25 @@ def test_pinball_and_winkler_by_hand() -> None:
     assert pinball(np.array([10.0]), np.array([[8.0, 12.0]]), (0.1, 0.9)).tolist() == [
         pytest.approx([0.2, 0.2])
     ]  # 0.1 of 2 above, 0.1 of 2 below
-    assert winkler(np.array(10.0), np.array(12.0), np.array(13.0), 0.2) == 1 + 2 / 0.2 * 2
+    assert winkler(np.array(10.0), np.array(12.0), np.array(13.0), (0.1, 0.9)) == 1 + 2 / 0.2 * 2
+    assert winkler(np.array(15.0), np.array(12.0), np.array(13.0), (0.1, 0.75)) == 1 + 2 / 0.25
 
 
 def test_a_forecast_beside_the_seasonal_naive_one() -> None:
     truth = Truth(np.zeros((1, 2, 1)), np.ones((1, 1)), np.ones((1, 1)), 1)
     found = forecast_scores(truth, np.ones((1, 2, 1)), None, (0.5,), split="test", reference=np.full((1, 2, 1), 4.0))
     assert values(found)["relative_mase"] == 0.25
+
+
+def test_the_interval_score_is_best_for_the_right_quantiles_of_levels_on_either_side() -> None:
+    """Of a uniform number in 0..1 the quantiles are the levels; on a fine grid of it, beside others of as much."""
+    y, levels = (np.arange(10_000) + 0.5) / 10_000, (0.5, 0.9)
+    truth = Truth(y[:, None, None], np.ones((10_000, 1)), np.ones((10_000, 1)), 1)
+
+    def score(low: float, high: float) -> float:
+        said = np.broadcast_to(np.array([low, high]), (10_000, 1, 1, 2))
+        return values(forecast_scores(truth, truth.values, said, levels, split="test", reference=None))["winkler"]
+
+    # Width 0.4; below: half of the numbers, 1/4 away, by 1/0.5; above: a tenth, 1/20 away, by 1/0.1.
+    assert score(0.5, 0.9) == pytest.approx(0.4 + 0.25 + 0.05, rel=1e-6)
+    assert all(score(0.5, 0.9) < score(0.5 + k, 0.9 + k) for k in (-0.2, -0.05, 0.05))

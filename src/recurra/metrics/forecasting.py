@@ -6,7 +6,8 @@ MASE         a forecast's MAE over the mean |y_t - y_(t-m)| of its series before
 scaled_mse   of targets minus the mean over the deviation of their series in training, as tables of ETT have it
 wql          sum of 2 pinball over sum of |y|, mean of levels; crps: the mean of 2 pinball over levels (a sum for CRPS)
 ade, fde     distance of two positions, mean of all steps, and of the last one; min_ade, min_fde: of the best path drawn
-coverage     share of targets in the interval of the outermost levels      winkler: its mean interval score
+coverage     share of targets in the interval of the outermost levels      winkler: its mean interval score, which the
+             true quantiles of these two levels make least, also where they are not as far from 0.5
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ FORMULAS = {
     "fde": "the same at the last step",
     "min_ade": "ade of the path, of those drawn, that is nearest in ade; no figure to set beside ade",
     "min_fde": "fde of the path, of those drawn, that ends nearest",
-    "winkler": "width of that interval, and 2 / alpha for each unit that a target is outside",
+    "winkler": "width of that interval, and for each unit that a target is below it 1 / lower level, above it "
+    "1 / (1 - upper level)",
 }
 
 
@@ -77,9 +79,14 @@ def pinball(truth: Floats, quantiles: Floats, levels: Sequence[float]) -> Floats
     return found
 
 
-def winkler(truth: Floats, low: Floats, high: Floats, alpha: float) -> Floats:
-    """The width of an interval of 1 - alpha, and 2 / alpha for each unit that the truth is outside (Winkler 1972)."""
-    found: Floats = high - low + 2 / alpha * (np.maximum(low - truth, 0) + np.maximum(truth - high, 0))
+def winkler(truth: Floats, low: Floats, high: Floats, levels: tuple[float, float]) -> Floats:
+    """The width of an interval from one level to another, and a price for each unit that the truth is outside.
+
+    Below the interval 1 / lower level, above it 1 / (1 - upper level), so that the true quantiles of these levels score
+    best; 2 / alpha of an interval of 1 - alpha around 0.5 (Winkler 1972; Gneiting & Raftery 2007, section 6.2).
+    """
+    below, above = np.maximum(low - truth, 0), np.maximum(truth - high, 0)
+    found: Floats = high - low + below / levels[0] + above / (1 - levels[1])
     return found
 
 
@@ -132,13 +139,13 @@ def _interval_scores(truth: Floats, quantiles: Floats, levels: Sequence[float]) 
     costs = pinball(truth, quantiles, levels)
     size = float(np.nansum(np.abs(truth)))
     wql = 2 * float(np.nansum(costs)) / len(levels) / size if size else np.nan
-    low, high, wide = quantiles[..., 0], quantiles[..., -1], levels[-1] - levels[0]
+    low, high = quantiles[..., 0], quantiles[..., -1]
     inside = np.where(np.isnan(truth), np.nan, (truth >= low) & (truth <= high))
     found = [("wql", wql, "", "lower"), ("crps", 2 * _mean(costs), "", "lower")]
     if len(levels) > 1:
         found += [
             ("coverage", _mean(inside), "0..1", "neither"),
-            ("winkler", _mean(winkler(truth, low, high, 1 - wide)), "", "lower"),
+            ("winkler", _mean(winkler(truth, low, high, (levels[0], levels[-1]))), "", "lower"),
         ]
     return found
 
