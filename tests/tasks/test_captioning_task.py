@@ -52,6 +52,15 @@ def test_a_picture_is_one_example_with_all_of_its_captions():
     assert example.length == 16
 
 
+def test_pictures_without_a_group_are_split_each_by_itself():
+    none, blank, own = (
+        Record({**record(k).fields, "group": g}, record(k).origin) for k, g in enumerate((None, "", "a"))
+    )
+    for plan in (CaptioningConfig(height=8, group="group"), RetrievalConfig(height=8, group="group")):
+        rows = [plan.read(one) for one in (none, blank, own)]
+        assert [row.key for row in rows] == [rows[0].shown.digest.hex(), rows[1].shown.digest.hex(), "a"]
+
+
 def test_each_epoch_draws_one_caption_whatever_stands_beside():
     task = captioner(shift=1, flip=True)
     examples = [task.example(one) for one in records()]

@@ -80,8 +80,8 @@ class CaptionExample:
 def read_row(record: Record, reader: PictureReader, caption: str, group: str | None) -> CaptionRow:
     """A picture with its captions. Raises DataError, with file and line, if nothing can be learned from it."""
     captions = read_captions(record, caption)
-    of_group = "" if group is None else str(field(record, group))
-    return CaptionRow(reader.read(record), captions, of_group)
+    said = None if group is None else field(record, group)
+    return CaptionRow(reader.read(record), captions, "" if said is None else str(said))
 
 
 def read_captions(record: Record, column: str) -> tuple[str, ...]:
