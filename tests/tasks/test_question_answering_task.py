@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from recurra.base.contracts import Origin, Prediction, Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.models import SequenceModel
 from recurra.tasks import QuestionAnswering, QuestionAnsweringConfig
+from recurra.tasks.question_answering.baselines import Distance
 from recurra.tasks.question_answering.reading import owners
 from recurra.tasks.question_answering.spans import best_spans, span_loss
 
@@ -457,3 +459,15 @@ def test_a_start_of_thousands_of_digits_is_refused_at_its_line() -> None:
     row = {"question": "where?", "context": "Oslo is it", "answer": "Oslo", "start": "1" * 5000}
     with pytest.raises(DataError, match=r"x\.csv:3: column 'start' holds .*, expected a place in the context"):
         plan.read(Record(row, Origin("x.csv", 3)))
+
+
+def test_the_distance_baseline_answers_a_long_context_without_memory_of_its_square() -> None:
+    context = " ".join(f"w{k % 997}" for k in range(6000))
+    baseline = Distance()
+    baseline.fit([("", context), ("", "a"), ("", "b"), ("", "c")], [()] * 4)
+    tracemalloc.start()
+    found = baseline.predict([("what is w10 or w12 or w13", context)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == ["w11"]  # next to two of the three
+    assert peak < 60e6  # distances between 6,000 words and 6,000 are 288 MB

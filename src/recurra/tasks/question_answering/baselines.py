@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recurra.base.contracts import Score
 from recurra.metrics import Compared, compare
@@ -24,8 +25,12 @@ _WORD = re.compile(r"\w+")
 _SENTENCE = re.compile(r"[^.!?]*(?:[.!?]+(?!\s)[^.!?]*)*(?:[.!?]+|$)", re.DOTALL)
 # Words of an answer at most.
 LONGEST = 5
+# Distances between words that are in memory at once, at most (or as many as a context has words): 8 MB.
+DISTANCES = 1_000_000
 Pair = tuple[str, str]
 Golds = Sequence[str]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 class Sentence:
@@ -58,15 +63,23 @@ class Distance:
         own = np.array([word in asked for word in words], bool)
         if not len(words):
             return ""
-        weights = np.array([self.weights.of(word) for word in words]) * own
-        at = np.arange(len(words))
-        near = (weights / (1.0 + np.abs(at[:, None] - at))).sum(1)
+        near = self._nearness(words, np.flatnonzero(own))
         open_ = ~own & np.array([not self.weights.is_frequent(word) for word in words])
         runs = _runs(open_)
         if not runs:
             return ""
         start, stop = max(runs, key=lambda run: near[run[0] : run[1]].mean())
         return context[found[start].start() : found[stop - 1].end()]
+
+    def _nearness(self, words: Sequence[str], own: Ints) -> Floats:
+        """(N,) of each word: the weights of those at the places `own`, each over 1 + the words until there."""
+        weights = np.array([self.weights.of(words[k]) for k in own], np.float64)
+        steps, near = np.arange(len(words))[:, None], np.zeros(len(words))
+        number = max(DISTANCES // len(words), 1)
+        for first in range(0, len(own), number):
+            some = slice(first, first + number)
+            near += (weights[some] / (1.0 + np.abs(steps - own[some]))).sum(1)
+        return near
 
 
 def _runs(open_: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[tuple[int, int]]:
