@@ -118,11 +118,14 @@ def edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def length_bins(lengths: Sequence[int], most: int = 8) -> list[tuple[int, int]]:
-    """Bins (first, last) of equal and round width that hold all lengths, at most `most` of them, lowest first."""
+    """Bins (first, last) of equal and round width that hold all lengths, at most `most` of them, lowest first.
+
+    A length of 0 has a bin of its own.
+    """
     low, high = min(lengths), max(lengths)
     sizes = (m * 10**power for power in range(10) for m in (1, 2, 5))
     size = next(size for size in sizes if _index(high, size) - _index(low, size) < most)
-    return [(k * size + 1, (k + 1) * size) for k in range(_index(low, size), _index(high, size) + 1)]
+    return [(max(k * size + 1, 0), (k + 1) * size) for k in range(_index(low, size), _index(high, size) + 1)]
 
 
 def require(package: str, use: str) -> None:
