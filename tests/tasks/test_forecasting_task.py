@@ -479,6 +479,60 @@ def test_series_that_are_too_short_for_a_split_are_left_out_aloud() -> None:
     assert notes == ["train: 1 of 5 series are too short for it and left out."]
 
 
+@pytest.mark.parametrize("ids", [(), ("id",)], ids=["no name", "one name"])
+def test_series_that_share_a_name_or_have_none_have_the_scales_that_names_of_their_own_give(ids: Any) -> None:
+    """All series of JSON Lines without a column of names share one; each has a scale of its own all the same."""
+    small, large = record("a", seed=1).fields["y"], (1000 * np.array(record("b", seed=2).fields["y"])).tolist()
+
+    def read(config: ForecastingConfig, names: str) -> tuple[Forecasting, dict[str, Any], Any]:
+        lines = [record(name, y=y) for name, y in zip(names, (small, large), strict=True)]
+        some = [config.read(line) for line in lines]
+        task, train, splits = fitted(config, TimeSplit(dev=2, test=2), some)
+        again = config.restore(json.loads(json.dumps(task.to_json())), "task.json")
+        assert np.array_equal(again.examples(some).store.scale, task.examples(some).store.scale)
+        return task, {"train": train} | splits, lines
+
+    task, splits, _ = read(plan(scaling_over="series"), "ab")
+    other, alike, lines = read(plan(scaling_over="series", id=ids), "aa")
+    for name in splits:
+        (wanted, *_), (found, *_) = together(splits[name]), together(alike[name])
+        assert np.array_equal(found.shift, wanted.shift)
+        assert np.array_equal(found.scale, wanted.scale)
+        assert np.array_equal(found.deviation, wanted.deviation)
+        assert found.deviation[1] > 500 * found.deviation[0]
+    assert other.facts(alike) == task.facts(splits)
+    assert other.facts(alike)["train series"] == 2
+    assert np.array_equal(other.watched(lines[1]).content.scale, task.watched(record("b", y=large)).content.scale)
+    stranger = other.example(record("a", seed=7), gold=False).store
+    np.testing.assert_allclose(stranger.deviation, np.std(record("a", seed=7).fields["y"]))
+
+
+def test_series_that_share_a_name_and_begin_alike_have_the_scales_of_their_own_steps() -> None:
+    config = plan(id=(), scaling_over="series", base="none")
+    flat = [5.0] * 20
+    lines = [record("a", y=flat + [5.0, 7.0] * 10), record("b", y=flat + [5.0, 905.0] * 10)]
+    task, train, _ = fitted(config, TimeSplit(), [config.read(line) for line in lines])
+    assert task.fitted.levels == {}
+    ends = [TimeSplit().cuts(40, H)[0]] * 2
+    wanted = [np.std(line.fields["y"][:end]) for line, end in zip(lines, ends, strict=True)]
+    np.testing.assert_allclose(train[0].store.deviation[:, 0], wanted)
+    with pytest.raises(ConfigError, match="has no scale for it"):
+        task.watched(lines[0])
+
+
+def test_a_report_says_where_a_series_stood_if_others_share_its_name() -> None:
+    """Of six series "of the file" nobody could find the worst one."""
+    config = plan(id=())
+    task, _, splits = fitted(config)
+    said = outputs(model_of(task), task, splits["test"], device=CPU)
+    worst = next(table for table in task.tables(said, splits["test"]) if table.caption == "The worst forecasts")
+    assert sorted(str(row[0]) for row in worst.rows) == [f"of the file ({name}.json)" for name in "abcd"]
+    assert "of the file (" in task.charts(said, splits["test"])[0].title
+    named, _, splits = fitted(plan())
+    (table,) = [one for one in named.tables(said, splits["test"]) if one.caption == "The worst forecasts"]
+    assert sorted(str(row[0]) for row in table.rows) == list("abcd")
+
+
 def test_series_of_two_frequencies_are_refused() -> None:
     config = plan(time="time")
     slow = config.read(record("b", time=list(range(0, 80, 2))))

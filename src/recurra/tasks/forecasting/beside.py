@@ -4,6 +4,7 @@ cut.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +170,27 @@ class Levels:
         return cls(*(tuple(one[0].tolist()) for one in (shift, scale, deviation)))
 
 
+def levels_of(rows: Sequence[tuple[Series, int]], horizon: int, how: Scaling) -> dict[str, Levels]:
+    """Those of series that are learned from, each up to the step where that ends, which is behind one forecast.
+
+    By name; of series that share one, as all of a file without a column of names do, by how they begin. Of those that
+    begin alike too there are none.
+    """
+    named = Counter(series.name for series, _ in rows)
+    keys = [one.name if named[one.name] == 1 else one.beginning(horizon + 1) for one, _ in rows]
+    times = Counter(keys)
+    return {
+        key: Levels.of(series.values[:end], how)
+        for key, (series, end) in zip(keys, rows, strict=True)
+        if times[key] == 1
+    }
+
+
+def known_levels(levels: Mapping[str, Levels], series: Series, horizon: int) -> Levels | None:
+    """Those of a series, as `levels_of` found them; None for one that training did not have."""
+    return levels.get(series.name) or levels.get(series.beginning(horizon + 1))
+
+
 def stored(
     rows: Sequence[tuple[Series, int]],
     columns: Columns,
@@ -182,7 +204,7 @@ def stored(
 ) -> Store:
     """Series as one array. rows: each with the step where what may be learned from ends
 
-    levels: of series that training had; others have those of their own steps before that one
+    levels: of series that training had (`levels_of`); others have those of their own steps before that one
     Raises DataError, with series and stamp, for what beside the targets cannot be used.
     """
     parts: dict[str, list[Any]] = {name: [] for name in ("values", "known", "past", "static", "categories")}
@@ -198,7 +220,7 @@ def stored(
         numbers, places = beside.static(series, columns)
         parts["static"].append(numbers)
         parts["categories"].append(places)
-        found.append(levels.get(series.name) or Levels.of(series.values[:end], scaling))
+        found.append(known_levels(levels, series, horizon) or Levels.of(series.values[:end], scaling))
     lengths = np.array([series.length for series, _ in rows], np.int64)
     ends = np.cumsum(lengths + horizon)
     return Store(

@@ -10,7 +10,7 @@ from recurra.base.errors import DataError
 from recurra.data.calendar import Form, Frequency, usual_features
 from recurra.data.calendar.grid import Clock
 from recurra.losses.forecasts import KINDS
-from recurra.tasks.forecasting.beside import Beside, Levels
+from recurra.tasks.forecasting.beside import Beside, Levels, levels_of
 from recurra.tasks.forecasting.series import Series
 from recurra.tasks.forecasting.windows import Reading
 
@@ -23,7 +23,7 @@ HORIZONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """frequency: of all series      season: steps until what is seen repeats      levels: by the name of a series
+    """frequency: of all series      season: steps until what is seen repeats      levels: as `levels_of` finds them
 
     calendar: features of a step's date      form, first: of the first stamp of the first series, to try a model with
     """
@@ -51,13 +51,12 @@ class Fitted:
                     "task.frequency, or train one run for each."
                 )
         frequency = first.clock.frequency
-        levels = {series.name: Levels.of(series.values[:end], plan.scaling) for series, end in rows}
         return cls(
             frequency,
             plan.season or frequency.season,
             usual_features(frequency) if plan.calendar is None else plan.calendar,
             Beside.fit(rows, plan.columns, source),
-            levels,
+            levels_of(rows, plan.horizon, plan.scaling),
             first.clock.form,
             first.clock.first,
         )

@@ -69,6 +69,10 @@ class Series:
         columns = [_plain(column[:end]) for column in (*self.known, *self.past)]
         return digest_of(self.name, self.clock.first, self.values[:end], *columns, *self.static)
 
+    def beginning(self, steps: int) -> str:
+        """What tells it from others of its name: its first stamp, and its targets in the first steps."""
+        return f"{self.name} {digest_of(self.name, self.clock.first, self.values[:steps]).hex()}"
+
 
 def _plain(column: NDArray[Any]) -> Any:
     return column if column.dtype != object else tuple(map(str, column))

@@ -30,7 +30,9 @@ def forecast_tables(task: Forecasting, outputs: Sequence[Said], examples: Sequen
     by_window = _by_window(task, outputs, examples)
     order = np.argsort(-np.nan_to_num(by_window, nan=-1.0), kind="stable")[:WORST]
     worst = tuple(
-        (examples[n].name, str(_stamp(examples[n])), f"{by_window[n]:.4g}") for n in order if np.isfinite(by_window[n])
+        (examples[n].shown_name, str(_stamp(examples[n])), f"{by_window[n]:.4g}")
+        for n in order
+        if np.isfinite(by_window[n])
     )
     errors = np.abs(truth.values - point)
     steps = tuple(
@@ -80,7 +82,7 @@ def picture(task: Forecasting, said: Said, window: Window, title: str) -> Chart:
         for place in (0, len(task.plan.levels) - 1):
             name = f"level {task.plan.levels[place]:g}"
             curves.append(Curve(name, _points(said.quantiles[:, 0, place], window.cut)))
-    return Chart(f"{title}: {window.name} from {_stamp(window)}", "step of the series", "value", tuple(curves))
+    return Chart(f"{title}: {window.shown_name} from {_stamp(window)}", "step of the series", "value", tuple(curves))
 
 
 def _points(values: Floats, begin: int) -> tuple[tuple[float, float], ...]:

@@ -364,7 +364,7 @@ class Forecasting:
             "context": self.reading.context,
         }
         for name, examples in splits.items():
-            found[f"{name} series"] = len({one.name for one in examples})
+            found[f"{name} series"] = len({(id(one.store), one.place) for one in examples})
             if name == "train":
                 found["train windows"] = sum(one.cut - one.first + 1 for one in examples)
             else:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recurra.base.contracts import Record
 from recurra.base.errors import ConfigError, DataError
 from recurra.tasks.contract import WatchedSeries
+from recurra.tasks.forecasting.beside import known_levels
 from recurra.tasks.forecasting.series import Series, read_series
 from recurra.tasks.forecasting.windows import Floats, Ints, Store, gathered
 
@@ -33,7 +34,7 @@ def watched_series(task: Forecasting, record: Record, label: str | None) -> Watc
     if label is not None:
         labels = _labels(series, label)
         series = replace(series, past=series.past[:-1])
-    if plan.scaling_over == "series" and series.name not in task.fitted.levels:
+    if plan.scaling_over == "series" and known_levels(task.fitted.levels, series, plan.horizon) is None:
         raise ConfigError(
             f"{series.origin}: series {series.name} was not in training, and task.scaling_over: series has no scale "
             "for it; train with scaling_over: window to watch other series."

@@ -227,6 +227,11 @@ class Window:
         return self.store.names[self.place]
 
     @property
+    def shown_name(self) -> str:
+        """Of the series, and where it stood if others share its name."""
+        return f"{self.name} ({self.origin})" if self.store.names.count(self.name) > 1 else self.name
+
+    @property
     def key(self) -> str:
         """No window of one split is in another: they end at different steps."""
         return f"{self.identity.hex()} {self.cut}"
