@@ -127,6 +127,26 @@ def test_a_gap_a_stray_and_a_twin_are_named_with_series_stamp_and_row() -> None:
     assert (filled.places.tolist(), filled.length) == ([0, 2], 3)
 
 
+def test_a_gap_that_would_make_a_series_of_millions_of_steps_is_refused_before_they_are_made() -> None:
+    """Two rows took a minute and a gigabyte: the steps between them are filled, one by one."""
+    with pytest.raises(
+        DataError,
+        match=r"d\.csv:4: series a: from 1 to 20000000 are 19,999,999 steps of 1, and 3 rows would make 20,000,001; "
+        r"expected 100,000 at most\. .*task\.frequency",
+    ):
+        gridded([0, 1, 20000000], "1", fill=True)
+    with pytest.raises(DataError, match=r"d\.csv:3: series a: from 1970-01-01T00:00:00 to 2024-01-01T00:00:00"):
+        gridded(["1970-01-01T00:00:00", "2024-01-01T00:00:00", "2024-01-01T00:00:01"], "s", fill=True)
+    assert gridded([0, 99_999], "1", fill=True).length == 100_000
+
+
+def test_a_long_series_may_miss_ninety_nine_steps_of_a_hundred() -> None:
+    sparse = [100 * k for k in range(2001)]
+    assert gridded(sparse, "1", fill=True).length == 200_001
+    with pytest.raises(DataError, match=r"d\.csv:2003: .* 2,002 rows would make 200,301; expected 200,200 at most"):
+        gridded([*sparse, 200_300], "1", fill=True)
+
+
 def test_a_saturday_is_off_a_grid_of_working_days() -> None:
     with pytest.raises(DataError, match="2024-01-06 is off the grid of B, between 2024-01-05 and 2024-01-08"):
         gridded(["2024-01-05", "2024-01-06", "2024-01-08"], "B")

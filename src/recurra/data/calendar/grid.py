@@ -14,6 +14,10 @@ from recurra.base.errors import DataError
 from recurra.data.calendar.frequency import Frequency
 from recurra.data.calendar.stamps import Form, Stamps, Where
 
+# Steps of a series with gaps: as many as a request may have, and of a longer one so many a row. Two rows can be a
+# billion steps apart, and each step between them takes room and time.
+MOST_STEPS, MOST_STEPS_A_ROW = 100_000, 100
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -98,4 +102,19 @@ def grid_of(
             f"missing, the first before {values[k]}. Add them, or set task.missing: mask, so that a mark of what is "
             "there is read beside."
         )
+    _refuse_too_long(places, values, frequency, where, series)
     return Grid(clock, places, int(places[-1]) + 1 if len(places) else 0)
+
+
+def _refuse_too_long(
+    places: NDArray[np.int64], values: Sequence[Any], frequency: Frequency, where: Where, series: str
+) -> None:
+    rows = len(places)
+    length, most = int(places[-1]) + 1 if rows else 0, max(MOST_STEPS, MOST_STEPS_A_ROW * rows)
+    if length > most:
+        k = int(np.diff(places).argmax()) + 1
+        raise DataError(
+            f"{where(k)}: series {series}: from {values[k - 1]} to {values[k]} are {places[k] - places[k - 1]:,} steps "
+            f"of {frequency.word}, and {rows:,} rows would make {length:,}; expected {most:,} at most. Correct the "
+            "stamp, or set a longer task.frequency."
+        )
