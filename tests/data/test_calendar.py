@@ -5,6 +5,7 @@ grid.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +165,60 @@ def test_a_saturday_is_off_a_grid_of_working_days() -> None:
 def test_what_is_no_stamp_is_named(values: list, why: str) -> None:
     with pytest.raises(DataError, match=why):
         read(values)
+
+
+@pytest.mark.parametrize("huge", [10**30, -(10**30), 2**62, 2**63 - 1, 10**400, 1e300, "9" * 30])
+@pytest.mark.parametrize("before", [[], [1], ["1"]])
+def test_a_whole_number_with_no_room_for_steps_behind_it_is_no_stamp(huge: Any, before: list) -> None:
+    """Of a forecast from 2**63 - 1 on the stamps were negative; a larger number ended in a traceback."""
+    expected = f"d\\.csv:{len(before) + 2}: series a: the time is .*, expected a (whole number|stamp)"
+    with pytest.raises(DataError, match=expected) as error:
+        read([*before, huge])
+    assert "between -4611686018427387904 and 4611686018427387904" in str(error.value)
+
+
+def test_whole_numbers_up_to_the_largest_are_stamps() -> None:
+    large = 2**62 - 1
+    for values in ([large, -large], [str(large), str(-large)], [large, str(-large)]):
+        assert read(values).places.tolist() == [large, -large]
+    assert read([1.0, 2.0]).places.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "zone"),
+    [
+        ("0001-01-01T00:00+05:00", None),
+        ("9999-12-31T23:00-05:00", None),
+        ("9999-12-31T23:00", "America/New_York"),
+        ("9999-12-31T23:00Z", BERLIN),
+        ("0001-01-01T00:00", "Asia/Tokyo"),
+    ],
+)
+def test_a_stamp_that_is_no_date_in_utc_or_in_its_zone_is_named(stamp: str, zone: str | None) -> None:
+    with pytest.raises(DataError, match=r"d\.csv:2: series a: the time is .*, expected one of the years 1 to 9999"):
+        read([stamp], zone)
+
+
+def test_a_clock_reaches_as_far_as_there_are_stamps() -> None:
+    def reaches(first: Any, word: str, steps: int, zone: str | None = None) -> bool:
+        stamps = read([first], zone)
+        return Clock(frequency_of(word), int(stamps.places[0]), stamps.form, zone_of(zone)).reaches(steps)
+
+    assert reaches("9999-12-30", "D", 2)
+    assert not reaches("9999-12-30", "D", 3)
+    assert reaches("9999-12-31T00:00", "h", 24)
+    assert not reaches("9999-12-31T00:00", "h", 25)
+    assert reaches("9999-01-01", "MS", 12)
+    assert not reaches("9999-01-01", "MS", 13)
+    assert reaches("9999-12-24", "B", 6)
+    assert not reaches("9999-12-24", "B", 7)
+    assert reaches("9999-12-01", "D", 25, BERLIN)
+    assert not reaches("9999-12-01", "D", 40, BERLIN)
+    assert not reaches("9999-12-01", "MS", 2, BERLIN)
+    assert not reaches("2024-01-01", "MS", 10**12)
+    assert reaches(2**62 - 10, "3", 4)
+    assert not reaches(2**62 - 10, "3", 5)
+    assert not reaches(0, str(2**61), 4)
 
 
 def test_an_unknown_zone_is_refused() -> None:

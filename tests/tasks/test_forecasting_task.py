@@ -445,6 +445,21 @@ def test_bad_series_end_in_a_sentence_with_series_stamp_and_row(fields: dict[str
         plan().read(Record({"id": "a", **fields}, Origin("a.json")))
 
 
+@pytest.mark.parametrize("options", [{}, {"calendar": ()}])
+def test_a_forecast_that_no_stamp_is_left_for_is_refused(options: dict[str, Any]) -> None:
+    """Numbers became negative, and years had five digits, which nobody reads back."""
+    numbers = [2**62 - 40 + k for k in range(40)]
+    dates = [str(np.datetime64("9999-12-31") - 39 + k) for k in range(40)]
+    for time, end in ((numbers, "the largest whole number, 4611686018427387903"), (dates, "the year 9999")):
+        config = plan(**options)
+        usual = range(40) if time is numbers else [str(np.datetime64("2024-01-01") + k) for k in range(40)]
+        task = config.fit([record("a", time=list(usual))], "d")
+        said = rf"a\.json: series a: a forecast of 3 steps behind {time[-1]} ends behind {end}"
+        with pytest.raises(DataError, match=said):
+            task.example(record("a", time=time), gold=False)
+        assert task.example(record("a", T=37, time=time[:37]), gold=False).cut == 37
+
+
 def test_gaps_are_filled_on_request_alone_with_a_mark_of_what_is_there() -> None:
     config = plan(missing="mask")
     row = config.read(Record({"id": "a", "time": [0, 1, 3, 4], "y": [1.0, None, 3.0, 0.0]}, Origin("a.json")))

@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.errors import DataError
-from recurra.data.calendar.frequency import Frequency
-from recurra.data.calendar.stamps import Form, Stamps, Where
+from recurra.data.calendar.frequency import DAY, Frequency
+from recurra.data.calendar.stamps import DATES_END, NUMBERS_END, Form, Stamps, Where
 
+# Steps of each unit are this long at least, in numbers or microseconds.
+_SHORTEST = {"number": 1, "fixed": 1, "day": DAY, "business": DAY, "month": 28 * DAY}
 # Steps of a series with gaps: as many as a request may have, and of a longer one so many a row. Two rows can be a
 # billion steps apart, and each step between them takes room and time.
 MOST_STEPS, MOST_STEPS_A_ROW = 100_000, 100
@@ -31,6 +33,18 @@ class Clock:
     def moments(self, start: int, stop: int) -> NDArray[np.int64]:
         """(stop - start,) the stamps of these steps, as numbers."""
         return self.frequency.moments(np.arange(start, stop, dtype=np.int64), self.first, self.zone)
+
+    def reaches(self, steps: int) -> bool:
+        """Whether so many steps have stamps, all of them: dates end with the year 9999, whole numbers at 2**62."""
+        if self.frequency.unit == "number":
+            return self.first + (steps - 1) * self.frequency.count < NUMBERS_END
+        end = DATES_END - (0 if self.zone is None else DAY)  # whose clock is ahead by less
+        if self.first + (steps - 1) * self.frequency.count * _SHORTEST[self.frequency.unit] >= end:
+            return False  # exact moments would not fit 64 bits
+        try:
+            return int(self.moments(steps - 1, steps)[0]) < end
+        except OverflowError:  # a zone has no clock there
+            return False
 
     def written(self, start: int, stop: int) -> list[str | int]:
         """The same, as the data has them."""

@@ -14,10 +14,15 @@ from numpy.typing import NDArray
 
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import as_written
+from recurra.data.calendar.frequency import DAY
 
 EPOCH = datetime(1970, 1, 1)
 _UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
+# Where whole numbers and dates end as stamps: the difference of two numbers still is one of 64 bits, and Python's
+# calendar has no year 0 and none behind 9999.
+NUMBERS_END = 2**62
+DATES_BEGIN, DATES_END = (datetime(1, 1, 1) - EPOCH) // _US, (datetime(9999, 12, 31) - EPOCH) // _US + DAY
 _MONTH = re.compile(r"(\d{4})-(\d{1,2})")
 # As the calendar has them, so that none is refused: years from 1 on.
 _WHOLE_MONTH, _MONTH_LENGTH = re.compile(r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])"), 7
@@ -90,20 +95,31 @@ def zone_of(word: str | None) -> ZoneInfo | None:
 
 
 def moment_of(value: Any) -> datetime | int | None:
-    """A stamp: a datetime (naive or with its offset), or a whole number; None for what is neither."""
+    """A stamp: a datetime (naive or with its offset), or a whole number under 2**62; None for what is neither."""
     if isinstance(value, datetime):
         return value
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return int(value) if value == value and float(value).is_integer() else None
+    number = whole_number(value)
+    if number is not None:
+        return number if abs(number) < NUMBERS_END else None
     return _of_text(value.strip()) if isinstance(value, str) else None
 
 
-def _of_text(text: str) -> datetime | int | None:
-    for read in (int, datetime.fromisoformat, of_loose_text):
+def whole_number(value: Any) -> int | None:
+    """The whole number that a value is, or that a text says, however large; None for anything else."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _of_text(text: str) -> datetime | None:
+    for read in (datetime.fromisoformat, of_loose_text):
         try:
             return read(text)
         except ValueError:
@@ -132,6 +148,8 @@ def read_stamps(values: Sequence[Any], zone: ZoneInfo | None, where: Where, seri
     for k, moment in enumerate(moments):
         if moment is None or isinstance(moment, int) != isinstance(moments[0], int):
             expected = "a whole number" if isinstance(moments[0], int) and k else "a stamp such as 2024-03-31T02:00"
+            if moment is None and whole_number(values[k]) is not None:
+                expected = f"a whole number between -{NUMBERS_END} and {NUMBERS_END}"
             raise DataError(f"{where(k)}: series {series}: the time is {as_written(values[k])}, expected {expected}.")
     if not moments or isinstance(moments[0], int):
         return Stamps(np.array(moments, np.int64), Form("number"))
@@ -145,6 +163,13 @@ def read_stamps(values: Sequence[Any], zone: ZoneInfo | None, where: Where, seri
                 "expected an offset in each or in none."
             )
     places = [_place(one, zone, values[k], where, k, series) for k, one in enumerate(moments)]
+    margin = 0 if zone is None else DAY  # the clock of a zone is ahead or behind by less
+    for k, place in enumerate(places):
+        if not DATES_BEGIN + margin <= place < DATES_END - margin:
+            raise DataError(
+                f"{where(k)}: series {series}: the time is {as_written(values[k])}, expected one of the years 1 to "
+                f"9999 in UTC{'' if zone is None else ', more than a day from their ends'}."
+            )
     return Stamps(np.array(places, np.int64), _form(values[0], moments))
 
 
@@ -155,6 +180,8 @@ def _all_alike(values: Sequence[Any], zone: ZoneInfo | None) -> Stamps | None:
     """
     kinds = set(map(type, values))
     if kinds == {int}:
+        if not -NUMBERS_END < min(values) <= max(values) < NUMBERS_END:
+            return None
         return Stamps(np.array(values, np.int64), Form("number"))
     if kinds != {str} or zone is not None or values[0].isdecimal():
         return None

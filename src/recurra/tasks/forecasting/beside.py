@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from recurra.base.errors import DataError
 from recurra.data.calendar import calendar_features
+from recurra.data.calendar.stamps import NUMBERS_END
 from recurra.tasks.forecasting.scaling import LEAST, Scaling, moments
 from recurra.tasks.forecasting.series import Columns, Floats, Missing, Series
 from recurra.tasks.forecasting.windows import Store
@@ -205,12 +206,14 @@ def stored(
     """Series as one array. rows: each with the step where what may be learned from ends
 
     levels: of series that training had (`levels_of`); others have those of their own steps before that one
-    Raises DataError, with series and stamp, for what beside the targets cannot be used.
+    Raises DataError, with series and stamp, for what beside the targets cannot be used, and where stamps end before a
+    forecast does.
     """
     parts: dict[str, list[Any]] = {name: [] for name in ("values", "known", "past", "static", "categories")}
     found = []
     for series, end in rows:
         total = series.length + horizon
+        _refuse_no_stamps(series, total)
         known = beside.columns(series, columns.future, series.known, missing)
         calendar_part = calendar_features(series.clock, 0, total, calendar)
         parts["values"].append(_longer(series.values, total))
@@ -237,6 +240,18 @@ def stored(
         names=tuple(series.name for series, _ in rows),
         clocks=tuple(series.clock for series, _ in rows),
         origins=tuple(series.origin for series, _ in rows),
+    )
+
+
+def _refuse_no_stamps(series: Series, total: int) -> None:
+    """Raise DataError where there are no stamps for all steps of a series and of a forecast behind it."""
+    if series.clock.reaches(total):
+        return
+    dated = series.clock.form.kind != "number"
+    last = series.clock.written(series.length - 1, series.length)[0]
+    raise DataError(
+        f"{series.origin}: series {series.name}: a forecast of {total - series.length} steps behind {last} ends behind "
+        f"{'the year 9999' if dated else f'the largest whole number, {NUMBERS_END - 1}'}; correct the stamps."
     )
 
 
