@@ -445,6 +445,27 @@ def test_bad_series_end_in_a_sentence_with_series_stamp_and_row(fields: dict[str
         plan().read(Record({"id": "a", **fields}, Origin("a.json")))
 
 
+@pytest.mark.parametrize("missing", ["refuse", "mask"])
+@pytest.mark.parametrize("nothing", [None, "", " ", float("nan")])
+def test_a_static_value_that_is_missing_is_named_and_is_no_word(nothing: Any, missing: str) -> None:
+    """It became a category of its own, called None; a number that is missing was refused, as no mark stands beside."""
+    for name in ("shop", "area"):
+        said = rf"a\.json: series a: column '{name}' has no value, .*once for a whole series.* Fill it in"
+        with pytest.raises(DataError, match=said):
+            plan(**BESIDE, missing=missing).read(record("a", **{name: nothing}))
+    with pytest.raises(DataError, match="column 'area' holds \"far\", expected a number"):
+        plan(**BESIDE, missing=missing).read(record("a", area="far"))
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", float("nan")])
+def test_a_word_of_a_step_that_is_missing_is_no_word(nothing: Any) -> None:
+    days = ["work", nothing, *["weekend"] * 38]
+    with pytest.raises(DataError, match=r"series a, 1: column 'day' has no value"):
+        plan(**BESIDE).fit([record("a", day=days)], "d")
+    task = plan(**BESIDE, missing="mask").fit([record("a", day=days)], "d")
+    assert task.fitted.beside.words["day"] == ("weekend", "work")
+
+
 @pytest.mark.parametrize("options", [{}, {"calendar": ()}])
 def test_a_forecast_that_no_stamp_is_left_for_is_refused(options: dict[str, Any]) -> None:
     """Numbers became negative, and years had five digits, which nobody reads back."""

@@ -126,7 +126,7 @@ class Fitted:
         if columns.time is not None:
             found[columns.time] = clock.written(0, total)
         for name in (*columns.future, *columns.past, *columns.static):
-            value: Any = (self.beside.words[name] or ("",))[0] if name in self.beside.words else 0.0
+            value: Any = (self.beside.words[name] or ("",))[-1] if name in self.beside.words else 0.0
             found[name] = value if name in columns.static else [value] * total
         return dict.fromkeys(columns.id, "a") | found
 

@@ -167,13 +167,19 @@ def _column(record: Record, name: str, columns: Columns, length: int) -> NDArray
         found: NDArray[Any] = _numbers(record, name)[:, 0]
     else:
         listed = value if isinstance(value, list | tuple) else [value]
-        found = np.array([None if one is None or one == "" else str(one) for one in listed], object)
+        found = np.array([_word(one) for one in listed], object)
     if len(found) != length:
         raise DataError(
             f"{record.origin}: column '{name}' has {len(found):,} steps, '{columns.target[0]}' {length:,}; expected as "
             "many."
         )
     return found
+
+
+def _word(value: Any) -> str | None:
+    """A value of a column of words; None for one that is missing: null, NaN, a blank cell."""
+    text = "" if value is None or value != value else str(value)
+    return text if text.strip() else None
 
 
 def _nothing(column: NDArray[Any]) -> Any:
@@ -216,8 +222,13 @@ def _refuse_unusable(
 
 def _static(record: Record, name: str, columns: Columns, series: str) -> Any:
     value = field(record, name)
+    if (word := _word(value)) is None:
+        raise DataError(
+            f"{record.origin}: series {series}: column '{name}' has no value, expected one, as it stands once for a "
+            "whole series and task.missing is of steps. Fill it in, or leave it out of task.static."
+        )
     if name in columns.categories:
-        return str(value)
+        return word
     try:
         number = float(value)
     except (TypeError, ValueError):
