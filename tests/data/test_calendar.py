@@ -148,6 +148,20 @@ def test_a_long_series_may_miss_ninety_nine_steps_of_a_hundred() -> None:
         gridded([*sparse, 200_300], "1", fill=True)
 
 
+@pytest.mark.parametrize("fill", [True, False])
+def test_dates_for_a_frequency_of_numbers_and_numbers_for_one_of_dates_are_told_apart(fill: bool) -> None:
+    """Dates were said to miss two billion rows of 1, and numbers to stand twice."""
+    for values in (["2024-01-01", "2024-01-02"], ["2024-01", "2024-02"], [datetime(2024, 1, 1), datetime(2024, 1, 2)]):
+        with pytest.raises(
+            DataError, match=r"d\.csv:2: series a: the time is .*2024.*, and the frequency 1 is of whole numbers; "
+        ):
+            gridded(values, "1", fill=fill)
+    for word in ("D", "h", "MS", "B", "W-SUN"):
+        said = rf"d\.csv:2: series a: the time is 0, and the frequency {word[0]}\w* is of dates; "
+        with pytest.raises(DataError, match=said + r".*task\.time.*task\.frequency"):
+            gridded([0, 1, 2], word, fill=fill)
+
+
 def test_a_saturday_is_off_a_grid_of_working_days() -> None:
     with pytest.raises(DataError, match="2024-01-06 is off the grid of B, between 2024-01-05 and 2024-01-08"):
         gridded(["2024-01-05", "2024-01-06", "2024-01-08"], "B")

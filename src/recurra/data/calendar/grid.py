@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recurra.base.errors import DataError
+from recurra.base.words import as_written
 from recurra.data.calendar.frequency import DAY, Frequency
 from recurra.data.calendar.stamps import DATES_END, NUMBERS_END, Form, Stamps, Where
 
@@ -78,8 +79,10 @@ def grid_of(
     """The rows of a series, sorted by time, on the grid of a frequency. fill: steps without a row are let be
 
     Raises DataError, with row, series and stamp, for a stamp between two steps, one that stands twice, and a step
-    without a row unless `fill`; for a weekday or month that is not the one the frequency names.
+    without a row unless `fill`; for a weekday or month that is not the one the frequency names; for dates where the
+    frequency is of whole numbers, and the reverse; for a series that gaps make too long.
     """
+    _refuse_other_kind(stamps, values, frequency, where, series)
     first = int(stamps.places[0])
     clock = Clock(frequency, first, stamps.form, zone)
     if not frequency.fits(first, zone):
@@ -118,6 +121,21 @@ def grid_of(
         )
     _refuse_too_long(places, values, frequency, where, series)
     return Grid(clock, places, int(places[-1]) + 1 if len(places) else 0)
+
+
+def _refuse_other_kind(stamps: Stamps, values: Sequence[Any], frequency: Frequency, where: Where, series: str) -> None:
+    numbers = stamps.form.kind == "number"
+    if numbers == (frequency.unit == "number"):
+        return
+    of, expected = (
+        ("dates", "dates such as 2024-03-31 in the column of task.time, or a whole number for task.frequency")
+        if numbers
+        else ("whole numbers", "whole numbers in the column of task.time, or a word such as D for task.frequency")
+    )
+    raise DataError(
+        f"{where(0)}: series {series}: the time is {as_written(values[0])}, and the frequency {frequency.word} is of "
+        f"{of}; expected {expected}."
+    )
 
 
 def _refuse_too_long(
