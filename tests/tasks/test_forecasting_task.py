@@ -492,6 +492,27 @@ def test_gaps_are_filled_on_request_alone_with_a_mark_of_what_is_there() -> None
     assert features[1, 0] == features[2, 0] == 0
 
 
+def test_a_window_of_missing_values_alone_is_blank_and_its_forecast_says_so() -> None:
+    config = plan(missing="mask", target=("y", "rain"))
+    task, _, _ = fitted(config)
+    model = model_of(task)
+
+    def said(**fields: Any) -> tuple[bool, str | None, tuple[str, ...]]:
+        window = task.example(record("c", T=20, **fields), gold=False)
+        found = outputs(model, task, [window], device=CPU)
+        return window.is_blank, task.answer(window, found[0]).note, task.warnings(found, [window])
+
+    nothing, old = [None] * 20, [3.0] * 8 + [None] * 12  # 12 steps are read
+    warning = "1 of 1 series have no observed value of {} in the steps that are read; the first: c.json."
+    assert said() == (False, None, ())
+    assert said(y=[None] * 19 + [1.0], rain=[1.0] + [None] * 8 + [1.0] + [None] * 10) == (False, None, ())
+    for fields in ({"y": nothing, "rain": nothing}, {"y": old, "rain": nothing}):
+        assert said(**fields) == (True, "no observed value", (warning.format("any target"),))
+    assert said(rain=nothing) == (False, "no observed value of rain", (warning.format("rain"),))
+    known = Window(task.example(record("c"), gold=False).store, 0, 0, 12, False, Origin("c"), b"")
+    assert known.is_blank
+
+
 def test_rows_in_any_order_are_one_series_in_the_order_of_time() -> None:
     row = plan().read(Record({"id": "a", "time": [2, 0, 1], "y": [30.0, 10.0, 20.0]}, Origin("a.json")))
     assert row.series.values[:, 0].tolist() == [10, 20, 30]

@@ -300,11 +300,26 @@ class Forecasting:
     # -- for predict -----------------------------------------------------------------------------------------------
 
     def warnings(self, outputs: Sequence[Said], examples: Sequence[Window]) -> tuple[str, ...]:
-        """Series without any value."""
-        blank = [one for one in examples if one.is_blank]
-        if not blank:
-            return ()
-        return (f"{len(blank)} of {len(examples)} series have no observed value; the first: {blank[0].origin}.",)
+        """Series without any value in the steps that are read, and those that lack one target alone."""
+        found: dict[str, list[Window]] = {}
+        for one in examples:
+            if (blank := one.blank_targets).any():
+                found.setdefault("any target" if blank.all() else self._names_of(blank), []).append(one)
+        return tuple(
+            f"{len(some)} of {len(examples)} series have no observed value of {names} in the steps that are read; the "
+            f"first: {some[0].origin}."
+            for names, some in found.items()
+        )
+
+    def _names_of(self, targets: NDArray[np.bool_]) -> str:
+        names = self.plan.columns.target
+        return ", ".join(name for name, one in zip(names, targets, strict=True) if one)
+
+    def _note_of(self, example: Window) -> str | None:
+        blank = example.blank_targets
+        if not blank.any():
+            return None
+        return NOTE if blank.all() else f"{NOTE} of {self._names_of(blank)}"
 
     def answer(self, example: Window, output: Said) -> Forecast:
         """The forecast of a series: a value for each stamp, and one for each level beside."""
@@ -316,7 +331,7 @@ class Forecasting:
                 for q, level in enumerate(self.plan.levels):
                     columns[f"{name}_q{level:g}"] = tuple(output.quantiles[:, d, q].tolist())
         stamps = example.store.clocks[example.place].written(example.cut, example.cut + h)
-        return Forecast(example.name, tuple(stamps), columns, NOTE if example.is_blank else None)
+        return Forecast(example.name, tuple(stamps), columns, self._note_of(example))
 
     def explain(self, model: torch.nn.Module, example: Window, device: torch.device) -> ExplanationTarget:
         """What each step and each column adds to the mean of the forecast."""

@@ -240,9 +240,15 @@ class Window:
         return self.identity
 
     @property
+    def blank_targets(self) -> NDArray[np.bool_]:
+        """(D,) whether a target has no value in the steps that are read."""
+        end = int(self.store.offsets[self.place]) + self.cut
+        return np.asarray(np.isnan(self.store.values[end - self.length : end]).all(0))
+
+    @property
     def is_blank(self) -> bool:
-        """Whether there is nothing to read."""
-        return not self.length
+        """Whether there is nothing to read: no step, or no value in any."""
+        return bool(self.blank_targets.all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
