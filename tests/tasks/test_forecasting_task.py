@@ -513,6 +513,32 @@ def test_a_window_of_missing_values_alone_is_blank_and_its_forecast_says_so() ->
     assert known.is_blank
 
 
+def test_series_that_have_no_forecast_in_a_file_are_left_out_aloud() -> None:
+    """A file of dev or test is not cut, so nothing else says that its short series are in no score."""
+    for origins, lengths, needed in (("every", (40, 14, 15), "the 15 steps of a context and a forecast"),
+                                     ("last", (40, 3, 4), "the 4 steps of a forecast and one before it")):  # fmt: skip
+        config = plan(origins=origins)
+        task, train = config.fit_examples([config.read(record("a")), config.read(record("b", T=H))], "d.csv")
+        some = task.examples([config.read(record("a", T=T)) for T in lengths])
+        assert {one.place for one in some} == {0, 2}
+        note = f"dev: 1 of 3 series are too short and left out: a series needs {needed}."
+        assert task.filter(some, "dev") == (some, (note,))
+        assert task.filter(list(some), "dev")[1] == (note,)
+        with pytest.raises(
+            DataError, match=rf"a\.json: series a is too short: it has {lengths[1]} steps and needs {needed}"
+        ):
+            task.example(record("a", T=lengths[1]))
+        none = task.examples([config.read(record("a", T=lengths[1]))])
+        assert task.filter(none, "test") == (none, (f"test: no series is long enough: a series needs {needed}.",))
+        said = (
+            "train: 1 of 2 series are too short and left out: a series needs the 4 steps of a forecast and one before"
+        )
+        assert task.filter(train, "train") == (train, (f"{said} it.",))
+        whole, train = config.fit_examples([config.read(record("a"))], "d.csv")
+        assert whole.filter(train, "train")[1] == ()
+        assert whole.filter(whole.examples([config.read(record("a"))]), "dev")[1] == ()
+
+
 def test_rows_in_any_order_are_one_series_in_the_order_of_time() -> None:
     row = plan().read(Record({"id": "a", "time": [2, 0, 1], "y": [30.0, 10.0, 20.0]}, Origin("a.json")))
     assert row.series.values[:, 0].tolist() == [10, 20, 30]

@@ -352,7 +352,7 @@ class ForecastingConfig:
                 f"{source}: no series has more than the {self.horizon} steps of a forecast. Set a shorter task.horizon."
             )
         self._refuse_negative(found)
-        task = Forecasting(self, Fitted.of(self, found, source))
+        task = Forecasting(self, Fitted.of(self, found, source), left_out=len(rows) - len(found))
         return task, task.training_windows(found)
 
     def _refuse_negative(self, rows: Sequence[tuple[Series, int]]) -> None:

@@ -47,6 +47,14 @@ def usable(rows: Iterable[SeriesRow], horizon: int) -> list[tuple[Series, int]]:
     return [(series, end) for series, end in ends if end > horizon]
 
 
+def _num_series(examples: Sequence[Window]) -> tuple[int, int]:
+    """Series with a window among these, and all series of their stores."""
+    if isinstance(examples, Windows):
+        return len(np.unique(examples.places)), len(examples.store.lengths)
+    stores = {id(one.store): len(one.store.lengths) for one in examples}
+    return len({(id(one.store), one.place) for one in examples}), sum(stores.values())
+
+
 class Forecasting:
     """Five verbs between the data and the model: example, collate, loss, predict, score."""
 
@@ -55,8 +63,11 @@ class Forecasting:
     # A back-test has thousands of windows of a few numbers a step: what a batch costs apart from its rows counts.
     answer_batch: ClassVar[tuple[int, int]] = (65_536, 1024)
 
-    def __init__(self, plan: ForecastingConfig, fitted: Fitted, conformal: Conformal | None = None) -> None:
-        self.plan, self.fitted, self.intervals = plan, fitted, conformal
+    def __init__(
+        self, plan: ForecastingConfig, fitted: Fitted, conformal: Conformal | None = None, *, left_out: int = 0
+    ) -> None:
+        """left_out: series of training that are too short for a window"""
+        self.plan, self.fitted, self.intervals, self.left_out = plan, fitted, conformal, left_out
         self.kind: Kind = KINDS[plan.loss](plan.levels)
         self.reading = fitted.reading(plan)
 
@@ -80,10 +91,16 @@ class Forecasting:
     def example(self, record: Record, *, gold: bool = True) -> Window:
         """A record as a window: with `gold` its last steps are to be forecast, without it what follows them.
 
-        Raises DataError, with row, series and stamp, for what cannot be used, and for what is missing of the future.
+        Raises DataError, with row, series and stamp, for what cannot be used, and for what is missing of the future;
+        with `gold` for a series that is too short.
         """
         row = self.plan.read(record, self.fitted.frequency)
         if gold:
+            if not row.cuts(self.plan.horizon):
+                raise DataError(
+                    f"{row.origin}: series {row.series.name} is too short: it has {row.series.length:,} steps and "
+                    f"needs {self._needed('dev')}."
+                )
             return self.examples([row])[0]
         self.refuse_unknown_future(row.series)
         return self.window_ahead(row.series)
@@ -278,8 +295,22 @@ class Forecasting:
         return Truth(store.values[rows], naive, store.deviation[series], self.reading.season)
 
     def filter(self, examples: Sequence[Window], split: str) -> tuple[Sequence[Window], tuple[str, ...]]:
-        """All of them."""
-        return examples, ()
+        """All of them; series that are too short for any are told of."""
+        needed = f"a series needs {self._needed(split)}."
+        if not examples:
+            return examples, (f"{split}: no series is long enough: {needed}",)
+        found, stored_series = _num_series(examples)
+        lost = self.left_out if split == "train" else stored_series - found
+        if not lost:
+            return examples, ()
+        return examples, (f"{split}: {lost:,} of {found + lost:,} series are too short and left out: {needed}",)
+
+    def _needed(self, split: str) -> str:
+        """The steps of a series that has a window in a split that is a file."""
+        h, context = self.plan.horizon, self.plan.context
+        if split != "train" and self.plan.origins == "every" and context is not None:
+            return f"the {context + h:,} steps of a context and a forecast"
+        return f"the {h + 1:,} steps of a forecast and one before it"
 
     @property
     def usual_score(self) -> str:
@@ -379,7 +410,7 @@ class Forecasting:
             "context": self.reading.context,
         }
         for name, examples in splits.items():
-            found[f"{name} series"] = len({(id(one.store), one.place) for one in examples})
+            found[f"{name} series"] = _num_series(examples)[0]
             if name == "train":
                 found["train windows"] = sum(one.cut - one.first + 1 for one in examples)
             else:
