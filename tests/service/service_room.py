@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
@@ -85,6 +86,36 @@ def full(asked: Asked) -> Iterator[None]:
 
 def is_told_to_come_again(answer: httpx2.Response) -> bool:
     return (answer.status_code, answer.headers.get("retry-after")) == (503, "1") and "wait already" in answer.text
+
+
+class Held:
+    """Keeps the worker busy until it is let go."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._gone = threading.Event()
+        self._worker = asked.service.worker
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.ensure_future(self._worker.run(lambda: self._gone.wait(20)))
+        await asyncio.sleep(0)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gone.set()
+        await self._task
+
+
+@contextmanager
+def hurried(asked: Asked, seconds: float) -> Iterator[None]:
+    """What is asked for may take so long, and not what it may otherwise."""
+    worker = asked.service.worker
+    before, worker._seconds = worker._seconds, seconds
+    yield
+    worker._seconds = before
+
+
+def is_late(answer: httpx2.Response, seconds: float) -> bool:
+    said = f"took longer than {seconds:g} s; ask for fewer or shorter texts, or a smaller beam."
+    return (answer.status_code, answer.json()["error"]) == (504, said)
 
 
 def events(text: str) -> Iterator[tuple[str, Any]]:

@@ -13,7 +13,7 @@ import pytest
 
 from recurra.service import LoadedModel
 from recurra.service.limits import LONGEST_TEXT, MOST_RECORDS, WIDEST_BEAM
-from service.service_room import Ask, Asked, Client, events, full, hidden, is_told_to_come_again
+from service.service_room import Ask, Asked, Client, Held, events, full, hidden, is_told_to_come_again
 
 JSON = {"content-type": "application/json"}
 
@@ -182,22 +182,6 @@ def test_a_body_that_does_not_come_is_waited_for_so_long(ask: Ask) -> None:
 
     answer = ask("moods", body_seconds=0.05).post("/predict", content=slow(), headers=JSON)
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
-
-
-class Held:
-    """Keeps the worker busy until it is let go."""
-
-    def __init__(self, asked: Asked) -> None:
-        self._gone = threading.Event()
-        self._worker = asked.service.worker
-
-    async def __aenter__(self) -> None:
-        self._task = asyncio.ensure_future(self._worker.run(lambda: self._gone.wait(20)))
-        await asyncio.sleep(0)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._gone.set()
-        await self._task
 
 
 def test_bodies_that_are_there_at_once_have_one_bound_together(ask: Ask) -> None:

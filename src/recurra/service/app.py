@@ -80,7 +80,7 @@ class Service:
         self.limits = limits
         self.log = log
         self.metrics = Metrics()
-        self.worker = Worker(most=limits.waiting)
+        self.worker = Worker(most=limits.waiting, seconds=limits.seconds)
         self.thumbnails = Worker("recurra-thumbnails")
         self.batcher = Batcher(self.worker, limits, self.metrics.batch)
         self.sessions = Sessions(limits)
@@ -350,7 +350,7 @@ def _add_sessions(app: FastAPI, service: Service) -> None:
     async def feed(session: _Id, body: s.PieceRequest) -> Response:
         """Feed the next piece; the answer is that for all of the text so far."""
         kept = service.sessions.find(session)
-        answer = await service.worker.ask(lambda: kept.read(body.text))
+        _, answer = await service.worker.ask(lambda: kept.read(body.text), kept.keep)
         service.metrics.answered(kept.served.name, 1)
         return Json({"session": session, "prediction": answer})
 

@@ -1,7 +1,8 @@
-"""A model that gives up when nobody waits for its answer any more."""
+"""When work is given up, and a model that gives up when nobody waits for its answer any more."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +20,18 @@ class Deadline:
     def __init__(self, at: float, is_wanted: Callable[[], bool] = lambda: True) -> None:
         self.at = at
         self.is_wanted = is_wanted
+        self._lock, self._ended = threading.Lock(), False
 
     def check(self) -> None:
         """Raises DeadlineExceededError."""
-        if time.monotonic() > self.at or not self.is_wanted():
+        if self._ended or time.monotonic() > self.at or not self.is_wanted():
             raise DeadlineExceededError
+
+    def end(self) -> bool:
+        """Whether this call is the first: of who computes and who waits, one alone says whether there is an answer."""
+        with self._lock:
+            is_first, self._ended = not self._ended, True
+        return is_first
 
 
 class DeadlineModel:

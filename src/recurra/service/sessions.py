@@ -25,10 +25,14 @@ class Kept:
     place: Any
     used: float
 
-    def read(self, piece: str) -> dict[str, Any]:
-        """The answer after the next piece; in the worker's thread, where pieces come one after the other."""
-        self.place, answer = self.predictor.read(self.place, piece)
-        return dict(answer)
+    def read(self, piece: str) -> tuple[Any, dict[str, Any]]:
+        """The place and the answer after the next piece; in the worker's thread, where pieces come one by one."""
+        place, answer = self.predictor.read(self.place, piece)
+        return place, dict(answer)
+
+    def keep(self, read: tuple[Any, dict[str, Any]]) -> None:
+        """Go on from there: a piece that was answered with 504 is not read, so that it may be sent again."""
+        self.place, _ = read
 
 
 class Sessions:
