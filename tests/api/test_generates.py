@@ -13,7 +13,7 @@ import torch
 from recurra import api
 from recurra.api import OpenRun, Piece
 from recurra.base.errors import ConfigError
-from recurra.service import Limits, open_runs
+from recurra.service import open_runs
 from recurra.service.deadline import Deadline
 from recurra.service.streams import Suggesters, can_generate, can_suggest, growing
 from recurra.tasks import GenerationOptions, LanguageModelling, Music, SuggestedWord
@@ -98,7 +98,7 @@ def test_the_service_writes_with_it_too(run: Path) -> None:
     served = [replace(one, run=run_of(run, task)) for task in (Counting(), Reciting(), Silent())]
     assert list(map(can_generate, served)) == [True, True, False]
     assert list(map(can_suggest, served)) == [False, True, False]
-    assert Suggesters(Limits()).suggest(served[1], "al", 1) == [{"word": "also", "probability": 0.5}]
+    assert Suggesters().suggest(served[1], "al", 1) == [{"word": "also", "probability": 0.5}]
     grown = growing(served[0], "4", {"length": 3}, Deadline(1e12), Notes())
     assert [(one.text, one.is_rest) for one in grown] == [(" 5", True), (" 6", True), (" 7", True)]
 

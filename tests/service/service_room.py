@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 from starlette.types import ASGIApp
 
 from recurra.service import Limits, LoadedModel, Log, Service, create_app
+from recurra.service.deadline import Deadline, DeadlineExceededError
 
 Client = httpx2.AsyncClient
 
@@ -111,6 +113,38 @@ def hurried(asked: Asked, seconds: float) -> Iterator[None]:
     before, worker._seconds = worker._seconds, seconds
     yield
     worker._seconds = before
+
+
+@contextmanager
+def late_at_look(number: int) -> Iterator[None]:
+    """The time of what is asked for is over at this look at the clock, counted from 0, and not before."""
+
+    class Late(Deadline):
+        looks = 0
+
+        def check(self) -> None:
+            Late.looks += 1
+            if Late.looks > number:
+                raise DeadlineExceededError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recurra.service.worker.Deadline", Late)
+        yield
+
+
+def late_though_another_computes(asked: Asked, path: str, body: Any) -> bool:
+    """Whether a request is answered at its limit while the worker is busy, and then leaves nothing behind."""
+
+    async def talk(client: Client) -> httpx2.Response:
+        async with Held(asked):
+            answer = await client.post(path, json=body)
+            async with asyncio.timeout(15):
+                while asked.service.worker.waiting:
+                    await asyncio.sleep(0.01)
+            return answer
+
+    with hurried(asked, 0.02):
+        return is_late(asked.run(talk), 0.02)
 
 
 def is_late(answer: httpx2.Response, seconds: float) -> bool:

@@ -14,7 +14,15 @@ import pytest
 from recurra import api, load
 from recurra.api.detecting import DetectOptions, detect
 from recurra.service import Limits, open_runs
-from service.service_room import Ask, Asked, full, is_told_to_come_again
+from service.service_room import (
+    Ask,
+    Asked,
+    full,
+    is_late,
+    is_told_to_come_again,
+    late_at_look,
+    late_though_another_computes,
+)
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (40, 4, 4)).astype(float)
@@ -170,6 +178,40 @@ def test_another_run_has_no_codes(ask: Ask) -> None:
     answer = ask("moods").post("/detect", {"csv": "text\nfine\n", "clean": 1})
     assert (answer.status_code, "scores no steps" in answer.json()["error"]) == (409, True)
     assert ask("moods").get("/models").json()["models"][0]["uses"] == []
+
+
+def bodies(asked: Asked, runs: Path) -> list[tuple[str, dict[str, Any]]]:
+    """A request for each route."""
+    rows = [{"values": one.tolist()} for one in PICTURES[:5]]
+    compressed = {"model": "fills", "records": rows, "bits": 6}
+    data = asked.post("/compress", compressed).json()["data"]
+    return [
+        ("/generate_rows", {"model": "fills", "number": 5}),
+        ("/generate_rows", {"model": "fills", "between": rows[:2]}),
+        ("/inpaint", {"model": "fills", "records": rows, "lines": [1, 1]}),
+        ("/compress", compressed),
+        ("/decompress", {"model": "fills", "data": data}),
+        ("/detect", {"model": "waves", "csv": (runs / "w.csv").read_text(), "clean": 60}),
+    ]
+
+
+def test_codes_and_scores_are_given_up_when_their_time_is_over(asked: Asked, runs: Path) -> None:
+    for path, body in bodies(asked, runs):
+        with late_at_look(0):
+            answer = asked.post(path, body)
+        assert is_late(answer, 30), (path, answer.text)
+        assert late_though_another_computes(asked, path, body), path
+        assert asked.post(path, body).status_code == 200, path
+
+
+def test_many_rows_and_long_series_are_given_up_between_two_parts(
+    asked: Asked, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recurra.api.detectors.ROWS", 8)
+    monkeypatch.setattr("recurra.tasks.autoencoding.coder.ROWS", 1)
+    for path, body in bodies(asked, runs):
+        with late_at_look(4):  # 5 rows, 2 ends of a way and what lies between them, 20 groups of windows
+            assert is_late(asked.post(path, body), 30), path
 
 
 def test_codes_and_scores_wait_for_no_full_queue(asked: Asked) -> None:

@@ -9,7 +9,7 @@ import pytest
 from recurra import api
 from recurra.engine import cpu
 from recurra.service import Limits, open_runs
-from service.service_room import Ask, Asked, full, is_told_to_come_again
+from service.service_room import Ask, Asked, full, is_told_to_come_again, late_though_another_computes
 
 pytestmark = pytest.mark.skipif(not cpu.available(), reason="needs the native engine")
 
@@ -46,6 +46,7 @@ def test_neighbours_and_analogies_are_those_of_the_verbs(run: Path) -> None:
         answer = asked.post("/similar", body)
         assert answer.status_code == 422
         assert said in answer.json()["error"]
+    assert late_though_another_computes(asked, "/similar", {"words": ["king"]})
     with full(asked):
         assert is_told_to_come_again(asked.post("/similar", {"words": ["king"]}))
     assert asked.service.stop(10)

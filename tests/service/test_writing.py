@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from recurra import api
 from recurra.service import Limits, open_runs
-from service.service_room import Asked, events, full, is_told_to_come_again
+from recurra.service.deadline import DeadlineExceededError
+from recurra.service.streams import Suggesters
+from service.service_room import (
+    Asked,
+    events,
+    full,
+    is_late,
+    is_told_to_come_again,
+    late_at_look,
+    late_though_another_computes,
+)
 
 
 @pytest.fixture
@@ -42,6 +54,46 @@ def test_writing_stops_when_its_time_is_over(writer: Path) -> None:
         assert said["error"].startswith("took longer than 0.1 s; ")
     else:
         assert answer.status_code == 504
+
+
+@pytest.mark.parametrize("path", ["/generate", "/suggest"])
+def test_a_text_that_takes_too_long_to_read_is_given_up(asked: Asked, path: str) -> None:
+    for text in ("the cat sat", "the bird sang "):
+        with late_at_look(0):
+            assert is_late(asked.post(path, {"text": text}), 30)
+    assert late_though_another_computes(asked, path, {"text": "the cat"})
+
+
+def test_a_long_text_is_given_up_between_two_parts(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recurra.tasks.language_model.generation.READ", 4)
+    for path in ("/generate", "/suggest"):
+        with late_at_look(9):
+            assert is_late(asked.post(path, {"text": "the dog " * 30}), 30), path
+
+
+def test_what_suggests_is_made_anew_once_it_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has read of a text when it is given up is neither that text nor the one before."""
+
+    class Reading:
+        def suggest(self, text: str, number: int) -> list[Any]:
+            if text == "slow":
+                raise DeadlineExceededError
+            return []
+
+    made: list[Reading] = []
+
+    def suggester(run: Any, *, device: str) -> Reading:
+        made.append(Reading())
+        return made[-1]
+
+    monkeypatch.setattr("recurra.service.streams.suggester", suggester)
+    served: Any = SimpleNamespace(name="cats", run=None, device="cpu")
+    suggesters, numbers = Suggesters(), []
+    for text in ("the ", "the cat ", "slow", "the dog "):
+        with suppress(DeadlineExceededError):
+            suggesters.suggest(served, text, 5)
+        numbers.append(len(made))
+    assert numbers == [1, 1, 1, 2]
 
 
 def test_unknown_words_of_the_beginning_are_named(asked: Asked) -> None:

@@ -19,6 +19,7 @@ from recurra.api.layout import fields_for, laid_out
 from recurra.api.schema import Settings
 from recurra.api.series_tables import read_table
 from recurra.base.contracts import Listener, Record
+from recurra.base.deadline import check_deadline
 from recurra.base.digest import digest_of
 from recurra.base.errors import ConfigError, DataError
 from recurra.base.words import counted
@@ -315,6 +316,7 @@ class FittedRun:
         model, device = self.source.run.model.to(self.source.device).eval(), self.source.device
         total = self.how.count(len(series.values))
         for first in range(0, total, ROWS):
+            check_deadline()
             stop = min(first + ROWS, total)
             starts = self.how.starts(first, stop)
             errors = self.source.task.step_errors(model, series, starts, device)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.base.deadline import check_deadline
 from recurra.decode.limits import Limits, limits
 from recurra.decode.steps import (
     Floats,
@@ -112,6 +113,7 @@ def decode_loop(
     last = np.full(len(rows), start, dtype=np.int64)
     at_once = at_once and type(choose) is Greedy and not bounds.no_repeat_ngram
     while len(rows):
+        check_deadline()
         step = said.shape[1] + 1
         if at_once and not bounds.forbids(said):
             run = _written_on(steps, last, state, rows=rows, step=step, bounds=bounds, device=device)

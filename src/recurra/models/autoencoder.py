@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction
+from recurra.base.deadline import check_deadline
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
 from recurra.config import build
@@ -102,6 +103,7 @@ class Autoencoder(nn.Module):
 
     def code(self, batch: Batch) -> Coded:
         """The code of each row, with what it costs."""
+        check_deadline()
         x, lengths = self.inputs(batch)
         encoded = self.encoder(x, lengths, {})
         summary = encoded.summary
@@ -130,6 +132,7 @@ class Autoencoder(nn.Module):
 
         Of a decoder that reads back, behind true values (T, N, D), or behind what `mean` makes of numbers (..., D, P).
         """
+        check_deadline()
         if not self.reads_back:
             return self._shaped(self.decoder(codes, lengths))
         assert isinstance(self.decoder, ReadsBack)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from recurra.base.contracts import Batch, Prediction
+from recurra.base.deadline import check_deadline
 from recurra.base.option import OneOf, Opt
 from recurra.config import build
 from recurra.engine import recording, sequence_mask
@@ -93,6 +94,7 @@ class Forecaster(nn.Module):
 
     def forward(self, batch: Batch) -> Prediction:
         """Numbers about each step, each target: what they mean, the task says."""
+        check_deadline()
         features, future = batch.inputs["features"], batch.inputs["future"]
         lengths = batch.lengths.to(features.device)
         if self.gains is not None:
@@ -141,6 +143,7 @@ class Forecaster(nn.Module):
         output, states, found = encoded.summary, encoded.states, []
         step = self._step(encoded.lengths)
         for k in range(len(ahead)):
+            check_deadline()
             found.append(self.head(_beside([output, ahead[k]], 1)))
             if k + 1 < len(ahead):
                 x = self._read(self.head.value(found[-1]).unsqueeze(0), ahead[k : k + 1])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction, most_steps
+from recurra.base.deadline import check_deadline
 from recurra.base.option import OneOf
 from recurra.config import build, located
 from recurra.models.contract import (
@@ -128,6 +129,7 @@ class SequenceModel(nn.Module):
     def _run(
         self, batch: Batch, encode: Callable[..., Encoded] | None = None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        check_deadline()
         encoded = self._encoded(batch, encode)
         if "places" in batch.inputs:
             number = batch.inputs.get("place_lengths", batch.lengths)
@@ -215,6 +217,7 @@ class IncrementalModel:
 
     def __call__(self, tokens: Tensor, states: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The head's outputs (1, N, ...) for what follows tokens (N,), and "state.*" after them."""
+        check_deadline()
         with torch.no_grad():
             h, after = self._step(self._vectors(tokens), states_of(states))
             outputs = self._head(Encoded(h.unsqueeze(0), torch.ones_like(tokens), h, after))

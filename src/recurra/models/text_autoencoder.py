@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.base.contracts import Batch, Prediction, most_steps
+from recurra.base.deadline import check_deadline
 from recurra.base.errors import ConfigError
 from recurra.base.option import OneOf, Opt
 from recurra.config import build, located
@@ -121,6 +122,7 @@ class TextAutoencoder(nn.Module):
 
     def code(self, batch: Batch) -> Coded:
         """The code of each text, with what it costs."""
+        check_deadline()
         x, lengths = self.inputs(batch)
         encoded = self.encoder(x, lengths, {})
         real = sequence_mask(encoded.lengths, len(encoded.outputs))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any
 
@@ -22,8 +22,7 @@ from recurra.service import schemas as s
 from recurra.service.batching import Batcher
 from recurra.service.chatting import Talks, add_chats, can_chat
 from recurra.service.coding import add_coding, uses_of
-from recurra.service.deadline import DeadlineExceededError
-from recurra.service.errors import Json, RefusedError, answered, failed, late, refusal_of
+from recurra.service.errors import Json, RefusedError, answered, failed, refusal_of
 from recurra.service.hearing import PATH as HEAR
 from recurra.service.hearing import Listening, add_hearing, hears
 from recurra.service.hosts import Hosts
@@ -87,7 +86,7 @@ class Service:
         self.talks = Talks(limits)
         self.listening = Listening(limits)
         self.stream = Stream(self.worker, limits)
-        self.suggesters = Suggesters(limits)
+        self.suggesters = Suggesters()
         self.neighbours = Neighbours()
         self.reloads = Reloads(self.runs, self.worker, self._let_go, log, self.metrics)
         self.metrics.watch("recurra_requests_waiting", "Requests that wait for a model.", lambda: self.worker.waiting)
@@ -239,7 +238,7 @@ def create_app(
     root = Root(root_path, lambda: app.routes)
     _add_answers(app, service)
     _add_words(app, service)
-    add_coding(app, service, {**_REFUSALS, **_CANNOT}, lambda: _given_up(service.limits))
+    add_coding(app, service, {**_REFUSALS, **_CANNOT})
     _add_sessions(app, service)
     add_chats(app, service, {**_REFUSALS, **_CANNOT})
     add_hearing(app, service, {**_REFUSALS, **_CANNOT})
@@ -303,8 +302,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         if not can_generate(served):
             raise RefusedError(409, f"model: a {served.word} does not write texts; use /predict.")
         options = body.options.model_dump(exclude_unset=True)
-        with _given_up(service.limits):
-            events = await service.stream.begin(served, body.text, options, request.state.request_id)
+        events = await service.stream.begin(served, body.text, options, request.state.request_id)
         return StreamingResponse(events, media_type="text/event-stream", headers=_UNBUFFERED)
 
 
@@ -315,8 +313,7 @@ def _add_words(app: FastAPI, service: Service) -> None:
         served = chosen(service.runs, body.model)
         if not can_suggest(served):
             raise RefusedError(409, f"model: a {served.word} suggests no words; a language model does.")
-        with _given_up(service.limits):
-            words = await service.worker.ask(lambda: service.suggesters.suggest(served, body.text, body.number))
+        words = await service.worker.ask(lambda: service.suggesters.suggest(served, body.text, body.number))
         return Json({"model": served.name, "suggestions": words})
 
     @app.post("/similar", response_model=s.Neighbours, responses={**_REFUSALS, **_CANNOT})
@@ -473,15 +470,6 @@ def _methods(app: FastAPI, request: Request) -> set[str]:
 
 
 _Id = Annotated[str, Path(max_length=most.LONGEST_NAME)]
-
-
-@contextmanager
-def _given_up(limits: Limits) -> Iterator[None]:
-    """Answer with 504 where a computation was given up."""
-    try:
-        yield
-    except DeadlineExceededError:
-        raise late(limits.seconds) from None
 
 
 def _sentence(mistake: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Path, Request
 from starlette.responses import Response, StreamingResponse
 
 from recurra.api.chatting import Talk, chatting, refuse_idle, turn_of
+from recurra.base.deadline import under_deadline
 from recurra.base.errors import RecurraError
 from recurra.service import chatting_schemas as s
 from recurra.service import limits as most
@@ -183,4 +184,5 @@ async def _events(
 
 def _next(replies: Iterator[Reply], deadline: Deadline) -> Reply | None:
     deadline.check()
-    return next(replies, None)
+    with under_deadline(deadline.check):
+        return next(replies, None)

@@ -7,7 +7,6 @@ import binascii
 import csv
 import io
 import math
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -27,8 +26,6 @@ from recurra.service.streams import Notes
 from recurra.tasks import Codes, ScoresSteps, WritesFromCodes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from recurra.service.app import Service
 
 
@@ -54,13 +51,11 @@ def _scores_steps(served: LoadedModel) -> bool:
         return False
 
 
-def add_coding(
-    app: FastAPI, service: Service, responses: Any, in_time: Callable[[], AbstractContextManager[None]]
-) -> None:
-    """Add the routes. in_time: answers 504 where a computation was given up"""
+def add_coding(app: FastAPI, service: Service, responses: Any) -> None:
+    """Add the routes."""
     _add_rows(app, service, responses)
     _add_files(app, service, responses)
-    _add_scores(app, service, responses, in_time)
+    _add_scores(app, service, responses)
 
 
 def _served_for(service: Service, name: str | None, able: type = Codes) -> LoadedModel:
@@ -134,9 +129,7 @@ def _add_files(app: FastAPI, service: Service, responses: Any) -> None:
         return Json(_rows(served, found))
 
 
-def _add_scores(
-    app: FastAPI, service: Service, responses: Any, in_time: Callable[[], AbstractContextManager[None]]
-) -> None:
+def _add_scores(app: FastAPI, service: Service, responses: Any) -> None:
     """Scores of the points of series."""
 
     @app.post("/detect", response_model=s.Detected, responses=responses)
@@ -147,8 +140,7 @@ def _add_scores(
             raise RefusedError(409, f"model: a {served.word} scores no steps of series; one that forecasts does.")
         rows, options = _series(body), _options(body)
         how: dict[str, Any] = {"options": options, "device": str(served.device), "watch": notes}
-        with in_time():
-            found = await service.worker.ask(lambda: detect(served.run, rows, **how))
+        found = await service.worker.ask(lambda: detect(served.run, rows, **how))
         service.metrics.answered(served.name, len(rows))
         return Json(_scores(served, found, notes))
 

@@ -37,16 +37,15 @@ class Deadline:
 class DeadlineModel:
     """A model as a task uses it, that looks at the clock before each call and each step of a search.
 
-    deadline: may be set anew
     Raises DeadlineExceededError from `__call__`, `start`, `step` and `best` when it is past.
     """
 
     def __init__(self, model: torch.nn.Module, deadline: Deadline) -> None:
         self._model: Any = model
-        self.deadline = deadline
+        self._deadline = deadline
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        self.deadline.check()
+        self._deadline.check()
         return self._model(*arguments, **options)
 
     def __getattr__(self, name: str) -> Any:
@@ -55,7 +54,7 @@ class DeadlineModel:
             return found
 
         def checked(*arguments: Any, **options: Any) -> Any:
-            self.deadline.check()
+            self._deadline.check()
             return found(*arguments, **options)
 
         return checked

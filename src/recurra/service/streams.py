@@ -128,21 +128,20 @@ def _in_time(answer: Iterator[Grown], deadline: Deadline) -> Iterator[Grown]:
 class Suggesters:
     """What suggests words, one for each run that does; it keeps what it has read of the last text."""
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._made: dict[str, tuple[LoadedModel, DeadlineModel, Suggester]] = {}
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[LoadedModel, Suggester]] = {}
 
     def suggest(self, served: LoadedModel, text: str, number: int) -> list[dict[str, Any]]:
-        """Words with their probabilities, best first; in the worker's thread. Raises DeadlineExceededError."""
-        deadline = Deadline(time.monotonic() + self._limits.seconds)
+        """Words with their probabilities, best first; in the worker's thread."""
         made = self._made.get(served.name)
         if made is None or made[0] is not served:
-            patient: Any = DeadlineModel(served.run.model, deadline)
-            made = served, patient, suggester(replace(served.run, model=patient), device=str(served.device))
-            self._made[served.name] = made
-        _, model, words = made
-        model.deadline = deadline
-        return [{"word": one.word, "probability": one.probability} for one in words.suggest(text, number)]
+            made = self._made[served.name] = served, suggester(served.run, device=str(served.device))
+        try:
+            found = made[1].suggest(text, number)
+        except BaseException:
+            self.forget(served.name)  # given up on its way, it has read nobody knows how much of the text
+            raise
+        return [{"word": one.word, "probability": one.probability} for one in found]
 
     def forget(self, name: str) -> None:
         """Let go of a run's network, which another has replaced."""

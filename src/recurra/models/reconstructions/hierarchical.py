@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from recurra.base.deadline import check_deadline
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.models import options as o
@@ -79,6 +80,7 @@ class HierarchicalReconstruction(nn.Module):
             begun = self.first_of_bar(self.begin_bar, bar)
             states = tuple(zip(*(each.unbind() for each in begun), strict=True))
             for _ in range(min(self.bar, T - start)):
+                check_deadline()
                 states = step(torch.cat([bar, before], 1), states)
                 found.append(self.output(self.dropout(states[-1][0])))
                 before = mean(found[-1])

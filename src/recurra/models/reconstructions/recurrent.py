@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from recurra.base.deadline import check_deadline
 from recurra.base.errors import ConfigError
 from recurra.base.option import Opt
 from recurra.cells import CELLS
@@ -84,6 +85,7 @@ class RecurrentReconstruction(nn.Module):
         before, found = codes.new_zeros(len(codes), self.values), []
         step = IncrementalRNN(self.recurrent)
         for _ in range(int(lengths.max()) if len(lengths) else 0):
+            check_deadline()
             states = step(torch.cat([codes, before], 1), states)
             found.append(self.output(self.dropout(states[-1][0])))
             before = mean(found[-1])
