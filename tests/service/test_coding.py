@@ -160,7 +160,7 @@ def test_scores_are_those_of_detect_and_a_threshold_is_used_again(asked: Asked, 
         ("/detect", {"model": "fills", "csv": "a", "clean": 1}, 422, "a header and 1 to"),
         ("/detect", {"model": "waves", "csv": "t,x\n1,2\n"}, 422, "clean: is missing"),
         ("/detect", {"model": "waves", "clean": 3}, 422, "expected one of the two"),
-        ("/detect", {"model": "waves", "csv": "t,x\n1\n", "clean": 3}, 422, "as many cells as the header"),
+        ("/detect", {"model": "waves", "csv": "t,x\n1\n", "clean": 3}, 422, "expected 2 cells"),
         ("/detect", {"model": "waves", "csv": "t,x\n", "clean": 3}, 422, "a header and 1 to"),
         ("/detect", {"model": "waves", "csv": "t,x\n1,2\n", "clean": 3, "threshold": "/etc/passwd"}, 422, "threshold"),
         ("/detect", {"model": "waves", "csv": "t,x\n1,2\n", "threshold": {"format": 1}}, 422, "expected a threshold"),
@@ -173,6 +173,35 @@ def test_bad_requests_end_in_a_sentence(asked: Asked, path: str, body: Any, stat
     assert said in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "t,x,x\n1,2,3\n",
+            "csv:1: column 'x' appears twice in the header (t, x, x). Give each column a name of its own.",
+        ),
+        ("t,x\n\n\n1,2\nz,3\n", "csv:5: column 't' holds \"z\", expected a number or a stamp"),
+        ("t,x\n1\n", "csv:2: expected 2 cells (t, x), got 1: '1'."),
+        ('t,x\n1,"2\n', "csv:2: a quote opens here and is never closed."),
+        ("", "csv: is empty, expected a header and rows."),
+    ],
+)
+def test_csv_is_refused_with_the_words_and_the_lines_of_a_file(asked: Asked, text: str, said: str) -> None:
+    answer = asked.post("/detect", {"model": "waves", "csv": text, "clean": 3})
+    assert (answer.status_code, answer.json()["error"][: len(said)]) == (422, said)
+
+
+def test_csv_is_read_as_a_file_is_whatever_ends_its_cells(asked: Asked, runs: Path) -> None:
+    text = (runs / "w.csv").read_text()
+    quoted = "".join(f'"{t}","{x}"\n' for t, x in (line.split(",") for line in text.splitlines()))
+    found = [
+        asked.post("/detect", {"model": "waves", "csv": one, "clean": 60}).json()
+        for one in (text, text.replace(",", ";"), "\ufeff" + text.replace("\n", "\r\n\r\n"), quoted)
+    ]
+    assert all(one == found[0] for one in found[1:])
+    assert len(found[0]["series"][0]["scores"]) == len(WAVE)
+
+
 def test_another_run_has_no_codes(ask: Ask) -> None:
     assert ask("moods").post("/compress", {"records": [{"text": "fine"}]}).status_code == 409
     answer = ask("moods").post("/detect", {"csv": "text\nfine\n", "clean": 1})
@@ -180,7 +209,7 @@ def test_another_run_has_no_codes(ask: Ask) -> None:
     assert ask("moods").get("/models").json()["models"][0]["uses"] == []
 
 
-def bodies(asked: Asked, runs: Path) -> list[tuple[str, dict[str, Any]]]:
+def bodies(asked: Asked) -> list[tuple[str, dict[str, Any]]]:
     """A request for each route."""
     rows = [{"values": one.tolist()} for one in PICTURES[:5]]
     compressed = {"model": "fills", "records": rows, "bits": 6}
@@ -191,12 +220,12 @@ def bodies(asked: Asked, runs: Path) -> list[tuple[str, dict[str, Any]]]:
         ("/inpaint", {"model": "fills", "records": rows, "lines": [1, 1]}),
         ("/compress", compressed),
         ("/decompress", {"model": "fills", "data": data}),
-        ("/detect", {"model": "waves", "csv": (runs / "w.csv").read_text(), "clean": 60}),
+        ("/detect", {"model": "waves", "records": [{"t": t, "x": x} for t, x in enumerate(WAVE)], "clean": 60}),
     ]
 
 
-def test_codes_and_scores_are_given_up_when_their_time_is_over(asked: Asked, runs: Path) -> None:
-    for path, body in bodies(asked, runs):
+def test_codes_and_scores_are_given_up_when_their_time_is_over(asked: Asked) -> None:
+    for path, body in bodies(asked):
         with late_at_look(0):
             answer = asked.post(path, body)
         assert is_late(answer, 30), (path, answer.text)
@@ -205,13 +234,19 @@ def test_codes_and_scores_are_given_up_when_their_time_is_over(asked: Asked, run
 
 
 def test_many_rows_and_long_series_are_given_up_between_two_parts(
-    asked: Asked, runs: Path, monkeypatch: pytest.MonkeyPatch
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("recurra.api.detectors.ROWS", 8)
     monkeypatch.setattr("recurra.tasks.autoencoding.coder.ROWS", 1)
-    for path, body in bodies(asked, runs):
+    for path, body in bodies(asked):
         with late_at_look(4):  # 5 rows, 2 ends of a way and what lies between them, 20 groups of windows
             assert is_late(asked.post(path, body), 30), path
+
+
+def test_csv_is_given_up_between_two_rows(asked: Asked, runs: Path) -> None:
+    with late_at_look(100):  # of 120 rows, and of one group of windows
+        answer = asked.post("/detect", {"model": "waves", "csv": (runs / "w.csv").read_text(), "clean": 60})
+    assert is_late(answer, 30)
 
 
 def test_codes_and_scores_wait_for_no_full_queue(asked: Asked) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import csv
 import io
 import math
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,10 @@ from recurra.api.compressing import compress, decompress
 from recurra.api.detecting import Detected, DetectOptions, detect
 from recurra.api.thresholds import StoredThreshold, threshold_of
 from recurra.base.contracts import Origin, Record
-from recurra.base.errors import ConfigError, DataError
+from recurra.base.deadline import check_deadline
+from recurra.base.errors import ConfigError
+from recurra.data.formats import FORMATS, ReadOptions
+from recurra.data.formats.lines import Lines
 from recurra.service import coding_schemas as s
 from recurra.service import limits as most
 from recurra.service.errors import Json, RefusedError
@@ -138,10 +140,14 @@ def _add_scores(app: FastAPI, service: Service, responses: Any) -> None:
         served, notes = chosen(service.runs, body.model), Notes()
         if not isinstance(served.run.task, ScoresSteps):
             raise RefusedError(409, f"model: a {served.word} scores no steps of series; one that forecasts does.")
-        rows, options = _series(body), _options(body)
-        how: dict[str, Any] = {"options": options, "device": str(served.device), "watch": notes}
-        found = await service.worker.ask(lambda: detect(served.run, rows, **how))
-        service.metrics.answered(served.name, len(rows))
+        how: dict[str, Any] = {"options": _options(body), "device": str(served.device), "watch": notes}
+
+        def scored() -> tuple[int, Detected]:
+            rows = _series(body)  # in this thread too: a megabyte of CSV takes a second
+            return len(rows), detect(served.run, rows, **how)
+
+        number, found = await service.worker.ask(scored)
+        service.metrics.answered(served.name, number)
         return Json(_scores(served, found, notes))
 
 
@@ -164,17 +170,23 @@ def _series(body: s.DetectRequest) -> list[Any]:
         raise RefusedError(422, "csv, records: expected one of the two.")
     if body.records is not None:
         return [Record(one, Origin(f"records[{n}]")) for n, one in enumerate(body.records)]
-    found: list[Any] = []
-    try:
-        for line in csv.DictReader(io.StringIO(body.csv or "", newline=""), strict=True):
-            if None in line or None in line.values():
-                raise DataError(f"csv:{len(found) + 2}: expected as many cells as the header has.")
-            found.append(Record(dict(line), Origin("csv", len(found) + 2)))
-    except csv.Error as error:
-        raise DataError(f"csv:{len(found) + 2}: {error}.") from None
+    found = _rows_of_csv(body.csv or "")
     if not 1 <= len(found) <= most.MOST_POINTS:
         raise RefusedError(422, f"csv: expected a header and 1 to {most.MOST_POINTS:,} rows, got {len(found):,}.")
     return found
+
+
+def _rows_of_csv(text: str) -> list[Record]:
+    """Rows as those of a file are read. Raises DataError, with the line, for what a file may not hold."""
+    rows = FORMATS["csv"].open(Lines(io.BytesIO(text.encode()), "csv"), ReadOptions())
+    found: list[Record] = []
+    while True:
+        check_deadline()
+        try:
+            line, fields = rows.next_row()
+        except StopIteration:
+            return found
+        found.append(Record(fields, line if isinstance(line, Origin) else Origin("csv", line.number)))
 
 
 def _options(body: s.DetectRequest) -> DetectOptions:
