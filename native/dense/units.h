@@ -17,7 +17,7 @@ inline WithSlope gelu_with_slope(V v) {
 }
 inline WithSlope gelu_tanh_with_slope(V v) {
     const V s = gelu_tanh_share(v);
-    return {v * s, s * (1.0f + v * (1.0f - s) * (1.5957691216057308f + 0.21406444881780074f * v * v))};
+    return {v * s, s + v * s * (1.0f - s) * (1.5957691216057308f + 0.21406444881780074f * v * v)};
 }
 inline WithSlope silu_with_slope(V v) {
     const V s = sigmoid(v);
@@ -37,10 +37,10 @@ void unit_gradients(const Function& f, const float* x, const float* d, float* d_
         const WithSlope a = f(read(x));
         const V given = read(d);
         if constexpr (Gated) {
-            write(d_x, given * read(x + units) * a.slope);
+            write(d_x, masked(given * read(x + units), a.slope));
             write(d_x + units, given * a.value);
         } else {
-            write(d_x, given * a.slope);
+            write(d_x, masked(given, a.slope));
         }
     }
 }

@@ -153,6 +153,8 @@ def test_turns_that_do_not_fit_are_refused() -> None:
         attend(q, q, q, of_five, 2, turns=turns(torch.arange(4), 4, q))
     with pytest.raises(ValueError, match="float64"):
         attend(q, q, q, of_five, 2, turns=turns(torch.arange(5), 4, q.double()))
+    with pytest.raises(ValueError, match="heads of 5 numbers"):
+        attend(torch.randn(5, 5), torch.randn(5, 5), torch.randn(5, 5), of_five, 1, turns=torch.ones(5, 5))
     with pytest.raises(ValueError, match="more queries than keys"):
         attend(q, q[:3], q[:3], Spans.of(torch.tensor([5]), torch.tensor([3])), 2, turns=turns(torch.arange(5), 4, q))
 

@@ -133,6 +133,51 @@ def test_a_second_derivative_is_that_of_torch(word: str) -> None:
     torch.testing.assert_close(seconds(lambda x: activated(x, function)), seconds(function), rtol=1e-4, atol=1e-4)
 
 
+def test_a_second_derivative_of_rows_that_do_not_lie_in_order() -> None:
+    x = torch.linspace(-2, 3, 24).view(12, 2).requires_grad_()
+
+    def second(units: Callable[[Tensor], Tensor]) -> Tensor:
+        (d,) = torch.autograd.grad(units(x.T).square().sum(), x, create_graph=True)
+        return torch.autograd.grad(d.square().sum(), x)[0]
+
+    torch.testing.assert_close(second(lambda rows: activated(rows, F.silu)), second(F.silu), rtol=1e-4, atol=1e-4)
+    halves = second(lambda rows: F.silu(rows.chunk(2, -1)[0]) * rows.chunk(2, -1)[1])
+    torch.testing.assert_close(second(lambda rows: gated(rows, F.silu)), halves, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("word", FUNCTIONS)
+def test_gradients_may_come_in_batches(word: str) -> None:
+    function = FUNCTIONS[word][0]
+    for units in (lambda x: activated(x, function), lambda x: gated(x, function)):
+        x = torch.linspace(-2, 3, 24).view(2, 12).requires_grad_()
+        y = units(x)
+        several = torch.stack([torch.ones_like(y), torch.arange(y.numel(), dtype=y.dtype).view_as(y)])
+        together = torch.autograd.grad(y, x, several, is_grads_batched=True, retain_graph=True)[0]
+        for one, d_y in zip(together, several, strict=True):
+            torch.testing.assert_close(one, torch.autograd.grad(y, x, d_y, retain_graph=True)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_where_nothing_comes_of_a_number_an_infinite_gradient_is_zero(isa: str) -> None:
+    x = torch.tensor([[-3.0, 2.0, 5.0, 5.0]], requires_grad=True)
+    d = torch.autograd.grad(gated(x, F.relu), x, torch.tensor([[math.inf, 1.0]]))[0]
+    assert d[0, :2].tolist() == [0.0, 5.0]
+
+
+def test_a_slope_far_below_zero_is_zero(isa: str) -> None:
+    x = torch.tensor([[-1e15, -1e18]], requires_grad=True)
+    assert torch.autograd.grad(activated(x, gelu_tanh).sum(), x)[0].tolist() == [[0.0, 0.0]]
+
+
+def test_a_function_need_not_have_a_hash() -> None:
+    class Double:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, x: Tensor) -> Tensor:
+            return 2 * x
+
+    assert activated(torch.ones(2, 2), Double()).tolist() == [[2.0, 2.0]] * 2
+
+
 def test_other_types_and_functions_are_left_to_torch() -> None:
     x = torch.randn(3, 8, dtype=torch.float64)
     a, b = x.chunk(2, 1)

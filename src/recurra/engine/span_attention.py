@@ -178,11 +178,19 @@ def _attended(q: Tensor, k: Tensor, v: Tensor, spans: Spans, how: How) -> tuple[
 def _refuse_turns(turns: Tensor, size: int, spans: Spans, *, causal: bool) -> None:
     queries, keys = spans.table[:, 1], spans.table[:, 3]
     most = max(int(keys.max()), 1) if len(keys) else 0
-    if turns.dtype is not torch.float32 or turns.shape[1:] != (size,) or len(turns) < most or not turns.is_contiguous():
+    if (
+        type(turns) not in PLAIN
+        or turns.dtype is not torch.float32
+        or turns.shape[1:] != (size,)
+        or len(turns) < most
+        or not turns.is_contiguous()
+    ):
         raise ValueError(
             f"turns: expected float32 of shape ({most} or more, {size}), rows in order, got {turns.dtype} of "
             f"{tuple(turns.shape)}."
         )
+    if size % 2:
+        raise ValueError(f"turns: heads of {size} numbers, expected an even number: they are turned in pairs.")
     if not causal and bool((queries > keys).any()):
         raise ValueError("turns: a sequence has more queries than keys, and its first ones no place; use causal=True.")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from recurra.engine import cpu
-from recurra.engine.call import recording, transformed
+from recurra.engine.call import batched, recording, transformed
 from recurra.engine.memory import PLAIN, address, in_order, kinds, restored
 from recurra.engine.transformer import ACTIVATIONS
 
@@ -35,7 +35,7 @@ def activated(x: Tensor, function: Function) -> Tensor:
     """f(x): GELU, exact or with tanh, and SiLU of float32 on the CPU in native code, others by torch."""
     if function is F.relu or not _can(x, function):
         return function(x)
-    made: Tensor = _Units.apply(x, function, False)  # type: ignore[no-untyped-call]
+    made: Tensor = _Units.apply(in_order(x), function, False)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -43,7 +43,7 @@ def gated(x: Tensor, function: Function) -> Tensor:
     """(..., u) of x (..., 2 u): f(a) b, of halves a and b of each row; native as `activated`, of ReLU too."""
     if x.shape[-1] % 2 or not _can(x, function):
         return _halves(x, function)
-    made: Tensor = _Units.apply(x, function, True)  # type: ignore[no-untyped-call]
+    made: Tensor = _Units.apply(in_order(x), function, True)  # type: ignore[no-untyped-call]
     return made
 
 
@@ -55,7 +55,8 @@ def _halves(x: Tensor, function: Function) -> Tensor:
 def _can(x: Tensor, function: Function) -> bool:
     if recording() or type(x) not in PLAIN or x.dtype is not torch.float32 or not x.is_cpu or transformed([x]):
         return False
-    return x.dim() > 0 and x.numel() > 0 and function in WORDS and cpu.available()
+    known = any(function is one for one in WORDS)  # by identity: another's function need not have a hash
+    return x.dim() > 0 and x.numel() > 0 and known and cpu.available()
 
 
 def _sizes(x: Tensor, function: Function, pairs: bool) -> list[int]:
@@ -69,7 +70,6 @@ class _Units(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, function: Function, pairs: bool) -> Tensor:
-        x = in_order(x)
         ctx.save_for_backward(x)
         ctx.kinds, ctx.function, ctx.pairs = kinds((x,)), function, pairs
         sizes = _sizes(x, function, pairs)
@@ -79,10 +79,11 @@ class _Units(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor, None, None]:
-        if torch.is_grad_enabled():
+        if (further := torch.is_grad_enabled()) or batched([d_y]):
             (x,) = ctx.saved_tensors
-            y = _halves(x, ctx.function) if ctx.pairs else ctx.function(x)
-            (d_x,) = torch.autograd.grad(y, x, d_y, create_graph=True)
+            with torch.enable_grad():
+                y = _halves(x, ctx.function) if ctx.pairs else ctx.function(x)
+            (d_x,) = torch.autograd.grad(y, x, d_y, create_graph=further)
             return d_x, None, None
         (x,) = restored(ctx.saved_tensors, ctx.kinds)
         d_y, d_x = in_order(d_y), torch.empty_like(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -103,4 +104,4 @@ def _kept_turns(steps: int, size: int) -> Tensor:
 def frequencies(size: int, device: torch.device) -> Tensor:
     """(ceil(size / 2),) 10000^(-2i / size), float64."""
     even = torch.arange(0, size, 2, device=device, dtype=torch.float64)
-    return torch.exp(even * (-torch.log(torch.tensor(LONGEST, dtype=torch.float64)) / size))
+    return torch.exp(even * (-math.log(LONGEST) / size))
