@@ -27,22 +27,23 @@ inline WithSlope silu_with_slope(V v) {
 // One row: d_a, and where there is a second half d_b, for the gradient d of f(a) b.
 template <bool Gated, typename Function>
 void unit_gradients(const Function& f, const float* x, const float* d, float* d_x, long units) {
-    for (long i = 0; i < units; i += VL) {
-        const long left = units - i;
-        const auto read = [&](const float* from) { return left >= VL ? load(from + i) : first_of(from + i, left); };
-        const auto write = [&](float* to, V v) {
-            if (left >= VL) return store(to + i, v);
-            for (long k = 0; k < left; ++k) to[i + k] = v[k];
-        };
-        const WithSlope a = f(read(x));
-        const V given = read(d);
+    const auto all = [&](long i, const auto& read, const auto& write) {
+        const WithSlope a = f(read(x + i));
+        const V given = read(d + i);
         if constexpr (Gated) {
-            write(d_x, masked(given * read(x + units), a.slope));
-            write(d_x + units, given * a.value);
+            write(d_x + i, masked(given * read(x + units + i), a.slope));
+            write(d_x + units + i, given * a.value);
         } else {
-            write(d_x, masked(given, a.slope));
+            write(d_x + i, masked(given, a.slope));
         }
-    }
+    };
+    long i = 0;
+    for (; i + VL <= units; i += VL) all(i, load, store);
+    const long left = units - i;
+    const auto write_first = [&](float* to, V v) {
+        for (long k = 0; k < left; ++k) to[k] = v[k];
+    };
+    if (left) all(i, [&](const float* from) { return first_of(from, left); }, write_first);
 }
 
 // Some rows by each thread.
