@@ -175,7 +175,7 @@ class SelfAttention(_Attention):
         members: Sequence[int] = group.members
         # Of all sequences a view: their places are in order where they are one group.
         own = part[:, -group.seen :] if len(members) == len(part) else part[list(members), -group.seen :]
-        return own.unflatten(2, (self.num_heads, self.head_dim))
+        return own.view(len(own), group.seen, self.num_heads, self.head_dim)
 
     def _mask(self, L: int, seen: int, device: torch.device) -> Tensor | None:
         """(L, seen + L): which keys a query sees; None where it sees all, or all up to its own place from the first."""
