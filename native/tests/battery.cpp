@@ -19,6 +19,7 @@
 #include "../recurrent/job.h"
 #include "alignments.h"
 #include "source_steps.h"
+#include "spans.h"
 #include "transformer.h"
 #include "word_vectors.h"
 
@@ -355,6 +356,7 @@ int main(int argc, char** argv) {
     std::vector<const WordsEngine*> words;
     std::vector<const GloveEngine*> gloves;
     std::vector<const TransformerEngine*> transformers;
+    std::vector<const SpanAttentionEngine*> attentions;
     std::vector<battery::SourceEngines> sources;
     std::vector<const CtcEngine*> ctcs;
     std::vector<const TransducerEngine*> transducers;
@@ -371,6 +373,8 @@ int main(int argc, char** argv) {
         if (processor_runs(e->isa)) gloves.push_back(e);
     for (const TransformerEngine* e : {&transformer_avx512, &transformer_avx2})
         if (processor_runs(e->isa)) transformers.push_back(e);
+    for (const SpanAttentionEngine* e : {&span_attention_avx512, &span_attention_avx2})
+        if (processor_runs(e->isa)) attentions.push_back(e);
     for (const battery::SourceEngines& e : {battery::SourceEngines{&transformer_avx512, &source_step_avx512, &convolution_avx512},
                                             battery::SourceEngines{&transformer_avx2, &source_step_avx2, &convolution_avx2}})
         if (processor_runs(e.steps->isa)) sources.push_back(e);
@@ -382,6 +386,7 @@ int main(int argc, char** argv) {
     ctcs.push_back(&ctc_portable);
     transducers.push_back(&transducer_portable);
     transformers.push_back(&transformer_portable);
+    attentions.push_back(&span_attention_portable);
     sources.push_back({&transformer_portable, &source_step_portable, &convolution_portable});
     words.push_back(&words_portable);
     gloves.push_back(&glove_portable);
@@ -429,6 +434,10 @@ int main(int argc, char** argv) {
     }
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_transformer(transformers, battery::TransformerProblem(round, random), round);
+    for (long round = 0; round < 4 * rounds; ++round, ++count)
+        failures += battery::check_made(attentions, battery::SpanProblem(round, random), "attention", round);
+    for (long round = 0; round < 2 * rounds; ++round, ++count)
+        failures += battery::check_made(transformers, battery::UnitsProblem(round, random), "units", round);
     for (long round = 0; round < rounds; ++round, ++count)
         failures += battery::check_sources(sources, battery::SourceProblem(round, random), round);
     for (long round = 0; round < rounds; ++round, ++count)
