@@ -4,7 +4,7 @@
 set -euo pipefail
 wheel=$(realpath "$1")
 constraints=$(realpath "$(dirname "$0")/../constraints.txt")
-python=$(command -v "${2:-python3}")
+python=$(realpath -s "$(command -v "${2:-python3}")")
 home=$(mktemp -d)
 trap '/bin/rm -rf "$home"' EXIT
 cd "$home"
